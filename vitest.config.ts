@@ -1,0 +1,21 @@
+// Two projects: `unit` needs nothing but Node; `integration` starts real servers and processes (test/servers.ts).
+import { defineConfig } from "vitest/config";
+
+const integration = ["test/server/**", "test/cluster/**", "test/compat/**", "test/mysql/**", "test/browser/**"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: integration, testTimeout: 60_000 } },
+      {
+        test: {
+          name: "integration",
+          include: integration.map((p) => `${p.slice(0, -2)}**/*.test.ts`),
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,31 @@
+/**
+ * The retry schedule (D7): first retry after one interval, then doubling, capped, each time with jitter.
+ * `ongoing` keeps the interval. Source of the shape: DTM's clients expect doubling in `next_cron_interval`; the cap is
+ * ours, so that a branch that was down for a night is found again within minutes.
+ */
+import { textMax } from "./pattern/pattern.js";
+import type { Outcome, Tries } from "./transaction.js";
+
+/** Longest wait between two tries, unless the transaction asked for a longer interval. */
+export const retryCapMs = 5 * 60_000;
+
+/** Totals after one more answer that settled nothing. `jitter` is uniform in [0, 1) and becomes a factor 0.8–1.2. */
+export function nextTries(
+  before: Tries | undefined,
+  answer: { readonly outcome: Outcome; readonly detail: string; readonly refusal: boolean },
+  baseMs: number,
+  nowMs: number,
+  jitter: number,
+): Tries {
+  const intervalMs = before === undefined || before.intervalMs === 0 ? baseMs : before.intervalMs;
+  const grows = answer.outcome !== "ongoing";
+  const waitMs = Math.round(intervalMs * (0.8 + 0.4 * jitter));
+  return {
+    attempts: (before?.attempts ?? 0) + 1,
+    unknowns: (before?.unknowns ?? 0) + (grows ? 1 : 0),
+    refusals: (before?.refusals ?? 0) + (answer.refusal ? 1 : 0),
+    intervalMs: grows ? Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs)) : intervalMs,
+    nextAtMs: nowMs + waitMs,
+    lastError: answer.detail.slice(0, textMax),
+  };
+}

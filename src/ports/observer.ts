@@ -1,0 +1,36 @@
+/**
+ * What the engine lets others see: counters for metrics, lines for the log, alerts for people. Never decides anything.
+ */
+
+import type { Transaction } from "../core/transaction.js";
+import type { Answer, Call } from "./caller.js";
+
+/** One line of the log: an event word and fields; gids are fields, never part of the text. */
+export interface Log {
+  info(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(event: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** A transaction stuck on a participant, for the webhook (S-RTY-10). */
+export interface StuckBranch {
+  readonly gid: string;
+  readonly status: string;
+  readonly branch: string;
+  readonly error: string;
+  readonly retryCount: number;
+}
+
+export interface Observer {
+  /** A transaction became final. */
+  finished(tx: Transaction): void;
+  /** A call was answered; `target` is bounded in number (`other` beyond). */
+  called(call: Call, target: string, answer: Answer, durationMs: number): void;
+  /** A flush of `commits` transitions took that long. */
+  flushed(commits: number, durationMs: number): void;
+  /** An answer came too late to count. */
+  lateAnswer(call: Call): void;
+  /** A breaker opened or closed. */
+  breaker(target: string, open: boolean): void;
+  stuck(alert: StuckBranch): void;
+}

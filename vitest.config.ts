@@ -1,7 +1,14 @@
 // Two projects: `unit` needs nothing but Node; `integration` starts real servers and processes (test/servers.ts).
 import { defineConfig } from "vitest/config";
 
-const integration = ["test/server/**", "test/cluster/**", "test/compat/**", "test/mysql/**", "test/browser/**"];
+const integration = [
+  "test/servers/**",
+  "test/server/**",
+  "test/cluster/**",
+  "test/compat/**",
+  "test/mysql/**",
+  "test/browser/**",
+];
 
 export default defineConfig({
   test: {

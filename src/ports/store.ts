@@ -78,6 +78,11 @@ export interface Store {
   history(gid: string): Promise<readonly JournalRow[]>;
   /** Unfinished transactions of a shard whose `wakeAtMs` is not after `untilMs`, earliest first, after the cursor. */
   due(shard: number, untilMs: number, after: DueCursor | undefined, limit: number): Promise<readonly DueEntry[]>;
+  /**
+   * The earliest `wakeAtMs` of each shard that has one; one cheap look at the index, so that idle shards cost nothing.
+   * Shards without a waiting transaction are absent.
+   */
+  earliest(): Promise<ReadonlyMap<number, number>>;
   /** Heads that match, newest id first. @throws StoreUnavailable; RangeError when `cursor` is none of its own */
   list(filter: Filter, cursor: string | undefined, limit: number): Promise<Page>;
   /** Highest id stored in a shard, 0 when there is none: new ids must be above. */

@@ -1,0 +1,51 @@
+/**
+ * Which store a node uses: our URL (`lmdb:DIR`, `memory:`, `mysql://…`), or DTM's Driver, Host, Port, User, Password, Db.
+ */
+import type { Values } from "./keys.js";
+
+/** Where transactions are kept. `url` of MySQL holds the password; show it with `masked`. */
+export type StoreChoice =
+  | { readonly kind: "lmdb"; readonly dir: string }
+  | { readonly kind: "memory" }
+  | { readonly kind: "mysql"; readonly url: string; readonly maxConnections: number };
+
+/** The embedded store of a node that was told nothing. */
+export const defaultDir = "tandem-data";
+
+/** The store of a URL, or what is wrong with it. */
+export function storeOfUrl(url: string, maxConnections: number): StoreChoice | { readonly problem: string } {
+  if (url === "memory:") return { kind: "memory" };
+  if (url.startsWith("lmdb:")) {
+    const dir = url.slice("lmdb:".length);
+    return dir === "" ? { problem: "names no folder; needs lmdb:DIR" } : { kind: "lmdb", dir };
+  }
+  const needs = "needs lmdb:DIR, memory: or mysql://USER:PASSWORD@HOST:PORT/DB";
+  if (!url.startsWith("mysql://") || !URL.canParse(url)) return { problem: `is no store of this version; ${needs}` };
+  const { hostname, username, pathname } = new URL(url);
+  if (hostname === "") return { problem: `names no host; ${needs}` };
+  if (username === "") return { problem: `names no user; ${needs}` };
+  if (!/^\/[^/]{1,64}$/.test(pathname)) return { problem: `names no database; ${needs}` };
+  return { kind: "mysql", url, maxConnections };
+}
+
+/** The store of DTM's keys, or what is wrong, in DTM's words where it has some (S-CFG-1). */
+export function storeOfDriver(values: Values): StoreChoice | { readonly problem: string } {
+  const driver = values["Store.Driver"];
+  if (driver === "boltdb") return { kind: "lmdb", dir: defaultDir };
+  if (driver !== "mysql")
+    return { problem: `Store.Driver '${driver}' is no store of this version; needs boltdb or mysql` };
+  const { "Store.Host": host, "Store.Port": port, "Store.User": user, "Store.Password": password } = values;
+  if (host === "") return { problem: "Store.Host: Db host not valid ; Store.Driver mysql needs it" };
+  if (port === 0) return { problem: "Store.Port: Db port not valid ; Store.Driver mysql needs it" };
+  if (user === "") return { problem: "Store.User: Db user not valid ; Store.Driver mysql needs it" };
+  const url = new URL(`mysql://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  url.username = encodeURIComponent(user);
+  url.password = encodeURIComponent(password);
+  url.pathname = encodeURIComponent(values["Store.Db"]);
+  return { kind: "mysql", url: url.href, maxConnections: values["Store.MaxOpenConns"] };
+}
+
+/** A URL with its password hidden, for logs and messages; hides too much rather than too little when it is malformed. */
+export function masked(url: string): string {
+  return url.replace(/(\/\/[^:@/]*:).*@/, "$1***@");
+}

@@ -23,7 +23,10 @@ export class Participants {
 
   static async start(): Promise<Participants> {
     const program = fileURLToPath(new URL("./participant.ts", import.meta.url));
-    const child = fork(program, { stdio: ["ignore", "inherit", "inherit", "pipe", "ipc"] });
+    const child = fork(program, {
+      execArgv: ["--import", "tsx"],
+      stdio: ["ignore", "inherit", "inherit", "pipe", "ipc"],
+    });
     const reports = child.stdio[3];
     if (!(reports instanceof Socket)) throw new Error("no pipe to the participants");
     const [message] = (await once(child, "message")) as [{ readonly port: number }];

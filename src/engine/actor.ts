@@ -1,0 +1,334 @@
+/**
+ * One global transaction, alive: its mailbox, its state in memory and its calls in progress. One turn at a time:
+ * decide, commit, adopt, answer, act (architecture 3). Whatever makes its picture doubtful ends the actor; the next one
+ * is loaded from the store.
+ */
+import { decide, waitsFor } from "../core/decide.js";
+import type { Decision, Held, Turn } from "../core/draft.js";
+import { retryRecordOf } from "../core/event.js";
+import { type Head, headChanged, headOf } from "../core/head.js";
+import { type Input, type Reply, refused } from "../core/input.js";
+import { heldReply } from "../core/outcome.js";
+import { CHECK, isFinal, type Transaction } from "../core/transaction.js";
+import type { Commit, Stored } from "../ports/store.js";
+import type { KeyValues } from "../ports/topics.js";
+import { commitBytes } from "./bytes.js";
+import { callOf } from "./call.js";
+import type { Committed } from "./committer.js";
+import type { Ticket } from "./dispatcher.js";
+import { Replies } from "./replies.js";
+import type { Services } from "./services.js";
+import { namesTopics, readTopics } from "./subscribers.js";
+
+/** One thing in the mailbox. */
+export interface Message {
+  readonly input: Input;
+  readonly reply: ((reply: Reply) => void) | undefined;
+  /** Of a caller that may stop waiting; ends nothing but its wait. */
+  readonly signal: AbortSignal | undefined;
+  /** Read for it already. */
+  readonly topics?: Turn["topics"];
+}
+
+type Creating = Extract<Input, { readonly submission: unknown }>;
+
+const noTopics: Turn["topics"] = new Map();
+
+function creates(input: Input): input is Creating {
+  return "submission" in input;
+}
+
+/** The reply to a request that is durable though its actor has ended meanwhile. */
+function durableElsewhere({ reply }: Decision): Reply {
+  if (reply !== undefined && reply.kind !== "held") return reply;
+  return {
+    ...refused("UNAVAILABLE", "accepted; its end is decided elsewhere, ask again with the same gid"),
+    retryAfterS: 1,
+  };
+}
+
+/** How an actor leaves memory. `lost`: its picture was wrong, or its shard is gone. */
+export type End = "rests" | "final" | "lost" | "isolated";
+
+/** When a call that found no room at its target is looked at again, milliseconds. */
+const roomAgainMs = 5_000;
+
+/** A transaction that wakes within this time stays in memory. */
+export const residentHorizonMs = 60_000;
+
+export class Actor {
+  readonly gid: string;
+  readonly shard: number;
+  /** How many actors before it lost their picture of the same transaction, one after the other. */
+  generation = 0;
+  readonly #services: Services;
+  readonly #optimistic: boolean;
+  readonly #ended: (actor: Actor, end: End, unread: readonly Message[]) => void;
+  readonly #mailbox: Message[] = [];
+  readonly #calls = new Map<number, Ticket>();
+  readonly #replies: Replies;
+  #tx: Transaction | undefined;
+  /** The head as the store has it; only its lookup fields and `wakeAtMs` are looked at. */
+  #head: Head | undefined;
+  /** The state is known: loaded, or known not to exist. */
+  #known = false;
+  #busy = false;
+  #over = false;
+  #wakeAtMs: number | undefined;
+
+  /**
+   * @param optimistic may suppose that a gid that is to be created is new, and let the store find out. An actor that
+   *   follows one that was wrong must look first.
+   */
+  constructor(
+    gid: string,
+    shard: number,
+    services: Services,
+    optimistic: boolean,
+    ended: (actor: Actor, end: End, unread: readonly Message[]) => void,
+  ) {
+    this.gid = gid;
+    this.shard = shard;
+    this.#services = services;
+    this.#optimistic = optimistic;
+    this.#ended = ended;
+    this.#replies = new Replies(services.clock, services.settings.waitResultMs);
+  }
+
+  /** Has nothing to do before its wake time, and nobody waits for it. */
+  get resting(): boolean {
+    return (
+      this.#known && !this.#busy && this.#mailbox.length === 0 && this.#calls.size === 0 && this.#replies.size === 0
+    );
+  }
+
+  /** Inputs that wait. */
+  get queued(): number {
+    return this.#mailbox.length;
+  }
+
+  /** Puts an input into the mailbox. `reply` is called once, unless the actor ends: then the message is handed back. */
+  tell(input: Input, reply?: (reply: Reply) => void, signal?: AbortSignal): void {
+    this.#mailbox.push({ input, reply, signal });
+    this.#next();
+  }
+
+  /** Gives an actor that has not been told anything the state that was loaded for it. */
+  adopt(stored: Stored | undefined): void {
+    if (this.#known) return;
+    this.#known = true;
+    this.#tx = stored?.tx;
+    this.#head = stored && headOf(stored.tx, stored.wakeAtMs);
+  }
+
+  /** Ends it from outside: its shard is lost, or it makes room. */
+  end(end: End): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const ticket of this.#calls.values()) ticket.withdraw();
+    this.#services.timers.clear(this.gid);
+    this.#replies.close();
+    this.#ended(this, end, this.#mailbox.splice(0));
+  }
+
+  #next(): void {
+    while (!this.#busy && !this.#over) {
+      const message = this.#mailbox[0];
+      if (message === undefined) return this.#rest();
+      const { input } = message;
+      if (!this.#known && !(this.#optimistic && creates(input))) return this.#load();
+      if (this.#tx === undefined && creates(input)) {
+        const { ids, keyValues } = this.#services;
+        if (!ids.knows(this.shard)) return this.#await(ids.learn(this.shard));
+        if (message.topics === undefined && namesTopics(input.submission)) return this.#readTopics(keyValues, input);
+      }
+      this.#mailbox.shift();
+      this.#turn(message);
+    }
+  }
+
+  /** Waits for something that the next turn needs; when it cannot be had, those who wait are told so. */
+  #await(work: Promise<void>): void {
+    this.#busy = true;
+    work.then(
+      () => {
+        this.#busy = false;
+        this.#next();
+      },
+      (cause) => this.#unreadable(cause),
+    );
+  }
+
+  #load(): void {
+    this.#await(this.#services.store.load([this.gid]).then(([stored]) => this.adopt(stored)));
+  }
+
+  #unreadable(cause: unknown): void {
+    this.#services.log.warn("load_failed", { gid: this.gid, cause: String(cause) });
+    for (const { reply } of this.#mailbox.splice(0))
+      reply?.({ ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 });
+    this.end("lost");
+  }
+
+  #readTopics(keyValues: KeyValues, input: Creating): void {
+    this.#await(
+      readTopics(keyValues, input.submission).then((topics) => {
+        this.#mailbox[0] = { ...this.#mailbox[0]!, topics };
+      }),
+    );
+  }
+
+  #turn(message: Message): void {
+    const { clock, random, settings, ids } = this.#services;
+    const nowMs = clock.nowMs();
+    const decision = decide(this.#tx, message.input, {
+      gid: this.gid,
+      nowMs,
+      jitter: random(),
+      newId: this.#tx === undefined && ids.knows(this.shard) ? ids.next(this.shard, nowMs) : 0,
+      topics: message.topics ?? noTopics,
+      defaults: settings.defaults,
+      alertAfter: settings.alertAfter,
+      parkAfter: settings.parkAfter,
+      branchesMax: settings.branchesMax,
+    });
+    if (decision.events.length > 0) return this.#commit(message, decision);
+    if (this.#known) return this.#act(message, decision);
+    this.#mailbox.unshift(message); // refused on the supposition that the gid is new: look before saying so
+    this.#load();
+  }
+
+  #commit(message: Message, decision: Decision): void {
+    const { ownership, committer } = this.#services;
+    const epoch = ownership.epochOf(this.shard);
+    if (epoch === undefined) {
+      this.#mailbox.unshift(message);
+      return this.end("lost");
+    }
+    const tx = decision.tx!;
+    const head = this.#headToWrite(tx, decision);
+    const retryOf = retryRecordOf(decision.events);
+    const row = { version: tx.version, retryOf, events: decision.events };
+    const commit: Commit = { gid: this.gid, id: tx.id, shard: this.shard, epoch, row, head };
+    this.#busy = true;
+    committer.add(commit, commitBytes(decision.events), (result) => this.#committed(message, decision, commit, result));
+  }
+
+  #committed(message: Message, decision: Decision, commit: Commit, result: Committed): void {
+    this.#busy = false;
+    if (result === "refused") {
+      message.reply?.(refused("INTERNAL", `gid ${this.gid}: the store refuses what this request would record`));
+      return this.end("isolated");
+    }
+    if (result !== "ok") {
+      if (result === "fenced") this.#services.ownership.lost(this.shard);
+      this.#mailbox.unshift(message);
+      return this.end("lost");
+    }
+    if (this.#over) return message.reply?.(durableElsewhere(decision)); // somebody else goes on with it
+    this.#known = true;
+    this.#tx = decision.tx;
+    this.#head = commit.head ?? this.#head;
+    this.#act(message, decision);
+    this.#next();
+  }
+
+  /** The head when something must be found without the journal, or the transaction goes to rest (architecture 4). */
+  #headToWrite(tx: Transaction, decision: Decision): Head | undefined {
+    const stored = this.#head;
+    const rests = decision.calls.length === 0 && this.#onWire() === 0;
+    const nowMs = tx.updatedAtMs;
+    const head = headOf(tx, rests ? decision.wakeAtMs : nowMs);
+    if (headChanged(stored, head)) return head;
+    const was = stored?.wakeAtMs ?? Number.POSITIVE_INFINITY;
+    const wake = head.wakeAtMs ?? Number.POSITIVE_INFINITY;
+    return wake < was || (rests && wake !== was && was <= nowMs) ? head : undefined;
+  }
+
+  #onWire(): number {
+    let count = 0;
+    for (const { state } of this.#calls.values()) if (state === "wire") count++;
+    return count;
+  }
+
+  /** After the commit: answer, call, and note when to wake. */
+  #act(message: Message, decision: Decision): void {
+    const { observer, timers } = this.#services;
+    const { tx } = decision;
+    this.#wakeAtMs = decision.wakeAtMs;
+    this.#answer(message, decision);
+    if (tx === undefined) return;
+    for (const { op, tries } of decision.alerts) {
+      const branch = op === CHECK ? tx.queryPrepared : tx.ops[op]!.url;
+      observer.stuck({ gid: tx.gid, status: tx.status, branch, error: tries.lastError, retryCount: tries.unknowns });
+    }
+    if (isFinal(tx)) {
+      if (decision.events.length > 0) observer.finished(tx);
+      return;
+    }
+    this.#call(tx, decision.calls);
+    if (this.#wakeAtMs === undefined) timers.clear(this.gid);
+    else timers.set(this.gid, this.#wakeAtMs);
+  }
+
+  #answer(message: Message, { reply }: Decision): void {
+    if (reply === undefined || message.reply === undefined) return;
+    if (reply.kind === "held") this.#hold(reply, message);
+    else if (reply.kind === "transaction") message.reply({ ...reply, blocked: this.#blocked() });
+    else message.reply(reply);
+  }
+
+  #hold(held: Held, message: Message): void {
+    this.#replies.hold(held.of, message.reply!, message.signal, (of) =>
+      this.#tx === undefined
+        ? refused("UNAVAILABLE", `gid ${this.gid}: ask again`)
+        : heldReply(this.#tx, of, this.#blocked()),
+    );
+  }
+
+  #blocked(): Record<number, string> {
+    const blocked: Record<number, string> = {};
+    for (const [op, { blockedBy }] of this.#calls) if (blockedBy !== undefined) blocked[op] = blockedBy;
+    return blocked;
+  }
+
+  /** Hands over what should be in progress and is not; withdraws what is held back and should not be. */
+  #call(tx: Transaction, wanted: readonly number[]): void {
+    for (const [op, ticket] of this.#calls) {
+      if (wanted.includes(op) || ticket.state !== "held") continue;
+      ticket.withdraw();
+      this.#calls.delete(op);
+    }
+    for (const op of wanted) {
+      const before = waitsFor(tx, op);
+      if (this.#calls.has(op) || (before !== undefined && this.#calls.has(before))) continue;
+      this.#handOver(tx, op);
+    }
+  }
+
+  #handOver(tx: Transaction, op: number): void {
+    const { callers, dispatcher, clock } = this.#services;
+    const call = callOf(tx, op);
+    const located = callers.locate(tx.protocol, call.url);
+    const target = "invalid" in located ? { origin: "invalid", target: "invalid" } : located;
+    const ticket = dispatcher.submit(call, target, (answer) => {
+      if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
+      this.#calls.delete(op);
+      this.tell({ kind: "answered", op, ...answer });
+    });
+    if (ticket !== undefined) this.#calls.set(op, ticket);
+    else this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Number.POSITIVE_INFINITY, clock.nowMs() + roomAgainMs);
+  }
+
+  /** Nothing to read: tells those who wait for the end, and leaves memory when that costs nothing. */
+  #rest(): void {
+    const tx = this.#tx;
+    const final = tx !== undefined && isFinal(tx);
+    const goesOn = [...this.#calls.values()].some(({ blockedBy }) => blockedBy === undefined);
+    if (tx !== undefined && (final || !goesOn)) this.#replies.release((of) => heldReply(tx, of, this.#blocked()));
+    if (tx === undefined || final) return this.end("final");
+    const wakesLater =
+      (this.#head?.wakeAtMs ?? Number.POSITIVE_INFINITY) > this.#services.clock.nowMs() + residentHorizonMs;
+    if (this.resting && wakesLater) this.end("rests");
+  }
+}

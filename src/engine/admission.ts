@@ -1,0 +1,106 @@
+/**
+ * Who is let in (architecture 6, Admission): limits per node, new transactions refused first. What exists goes on:
+ * inputs for it, answers and timers are never refused. Also knows who has waited too long for a store that takes nothing.
+ */
+import { type Refusal, type Reply, type Request, refused } from "../core/input.js";
+import type { Cancel } from "../ports/clock.js";
+import type { Actor } from "./actor.js";
+import type { Services } from "./services.js";
+
+/** How long a look at the backlog counts, milliseconds: it walks over all targets. */
+const lookMs = 50;
+
+interface Pending {
+  readonly sinceMs: number;
+  readonly resolve: (reply: Reply) => void;
+}
+
+export class Admission {
+  readonly #services: Services;
+  readonly #resident: () => number;
+  readonly #pending = new Set<Pending>();
+  #looked = { atMs: Number.NEGATIVE_INFINITY, backlog: 0 };
+  #sweep: Cancel | undefined;
+
+  constructor(services: Services, resident: () => number) {
+    this.#services = services;
+    this.#resident = resident;
+  }
+
+  /** More work is under way than this node keeps up with, or more is in memory than fits. */
+  overloaded(): boolean {
+    const { activeMax, residentMax } = this.#services.settings;
+    return this.#active() > activeMax || this.#resident() >= residentMax;
+  }
+
+  /** What is brought back from the store leaves at least half of the room to new work. */
+  roomForRecovery(): boolean {
+    const { committer, dispatcher, settings } = this.#services;
+    const work = committer.queued + dispatcher.inFlight + dispatcher.backlog();
+    return work < settings.activeMax / 8 && this.#resident() < settings.residentMax / 2;
+  }
+
+  /** Why a request cannot be taken now, as far as that is known without looking at its transaction. */
+  refuse(request: Request, actor: Actor | undefined): Refusal | undefined {
+    const { settings, committer, clock } = this.#services;
+    if (request.kind === "query") return this.#active() > settings.activeMax * 2 ? this.overload() : undefined;
+    if (actor !== undefined && actor.queued >= settings.mailboxMax)
+      return { ...refused("TOO_MANY", `${actor.queued} requests for this gid wait already`), retryAfterS: 1 };
+    const sinceMs = committer.unavailableSinceMs;
+    if (sinceMs === undefined || request.kind === "await") return undefined;
+    const seconds = Math.round((clock.monotonicMs() - sinceMs) / 1000);
+    return {
+      ...refused("UNAVAILABLE", `the store has taken no write for ${seconds} s, nothing was accepted`),
+      retryAfterS: 2,
+    };
+  }
+
+  overload(): Refusal {
+    return {
+      ...refused("OVERLOADED", "this node has more work than it keeps up with, nothing was accepted"),
+      retryAfterS: 1,
+    };
+  }
+
+  /** Notes a request whose reply is outstanding; the returned function replies, once. */
+  enter(resolve: (reply: Reply) => void): (reply: Reply) => void {
+    const pending: Pending = { sinceMs: this.#services.clock.monotonicMs(), resolve };
+    this.#pending.add(pending);
+    this.#sweep ??= this.#services.clock.after(1000, () => this.#sweepNow());
+    return (reply) => {
+      if (this.#pending.delete(pending)) resolve(reply);
+    };
+  }
+
+  close(): void {
+    this.#sweep?.();
+    for (const { resolve } of this.#pending)
+      resolve({ ...refused("UNAVAILABLE", "this node shut down"), retryAfterS: 1 });
+    this.#pending.clear();
+  }
+
+  #active(): number {
+    const { clock, committer, dispatcher } = this.#services;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#looked.atMs > lookMs) this.#looked = { atMs: nowMs, backlog: dispatcher.backlog() };
+    return committer.queued + dispatcher.inFlight + this.#looked.backlog;
+  }
+
+  /** While the store takes nothing, whoever has waited long enough is told; what it asked for may still be recorded. */
+  #sweepNow(): void {
+    this.#sweep = undefined;
+    const { clock, committer, settings } = this.#services;
+    if (committer.unavailableSinceMs !== undefined) {
+      const beforeMs = clock.monotonicMs() - settings.storeWaitMs;
+      for (const pending of this.#pending) {
+        if (pending.sinceMs > beforeMs) continue;
+        this.#pending.delete(pending);
+        pending.resolve({
+          ...refused("UNAVAILABLE", "the store takes no writes, ask again with the same gid"),
+          retryAfterS: 2,
+        });
+      }
+    }
+    if (this.#pending.size > 0) this.#sweep = clock.after(1000, () => this.#sweepNow());
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * Group commit: transitions of many transactions in one durable flush. While one flush is under way the next one
+ * gathers; there is no timer. A flush that the store refuses is taken apart, so that every commit gets its own verdict
+ * and one bad transaction never blocks another (L3). What cannot be written now is kept and tried again.
+ */
+import type { Clock } from "../ports/clock.js";
+import type { Log, Observer } from "../ports/observer.js";
+import { type Commit, type Store, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict } from "../ports/store.js";
+
+/** What became of a commit. `refused`: the store will never take it; the actor is isolated. */
+export type Committed = Verdict | "refused";
+
+/** Most commits of one flush, and their most bytes (the caller's estimate). */
+export interface FlushLimits {
+  readonly commitsMax: number;
+  readonly bytesMax: number;
+}
+
+interface Waiting {
+  readonly commit: Commit;
+  readonly bytes: number;
+  readonly done: (result: Committed) => void;
+}
+
+/** First and longest wait before a flush is tried again when the store cannot be reached. */
+const againMs = { first: 50, longest: 1000 };
+
+export class Committer {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #observer: Observer;
+  readonly #log: Log;
+  readonly #limits: FlushLimits;
+  #queue: Waiting[] = [];
+  #flushing: Promise<void> | undefined;
+  #unavailableSinceMs: number | undefined;
+
+  constructor(store: Store, clock: Clock, observer: Observer, log: Log, limits: FlushLimits) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#observer = observer;
+    this.#log = log;
+    this.#limits = limits;
+  }
+
+  /** Commits that wait for a flush or are in one. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Since when the store has taken nothing, monotonic milliseconds; `undefined` while it works. */
+  get unavailableSinceMs(): number | undefined {
+    return this.#unavailableSinceMs;
+  }
+
+  /** Takes a commit; `done` is called once, after its flush. At most one commit per gid may be under way. */
+  add(commit: Commit, bytes: number, done: (result: Committed) => void): void {
+    this.#queue.push({ commit, bytes, done });
+    this.#flushing ??= this.#run();
+  }
+
+  /** Resolves when nothing is left to write. */
+  async drained(): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing;
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve(); // the rest of this tick's commits join the first flush
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      const results = await this.#flush(batch);
+      batch.forEach(({ done }, i) => {
+        done(results[i]!);
+      });
+    }
+    this.#flushing = undefined;
+  }
+
+  #take(): readonly Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#queue) {
+      bytes += waiting.bytes;
+      if (count > 0 && (count >= this.#limits.commitsMax || bytes > this.#limits.bytesMax)) break;
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  /** Verdicts of a batch, however long it takes. */
+  async #flush(batch: readonly Waiting[]): Promise<readonly Committed[]> {
+    const commits = batch.map(({ commit }) => commit);
+    for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
+      try {
+        const startedMs = this.#clock.monotonicMs();
+        const verdicts = await this.#store.commit(commits);
+        this.#observer.flushed(commits.length, this.#clock.monotonicMs() - startedMs);
+        this.#available();
+        return verdicts;
+      } catch (error) {
+        if (error instanceof StoreRefused) return this.#halve(batch, error);
+        if (error instanceof StoreInDoubt) return this.#settle(commits);
+        this.#unavailable(error);
+        await new Promise<void>((resolve) => void this.#clock.after(waitMs, resolve));
+      }
+    }
+  }
+
+  async #halve(batch: readonly Waiting[], error: StoreRefused): Promise<readonly Committed[]> {
+    if (batch.length === 1) {
+      this.#log.error("commit_refused", { gid: batch[0]!.commit.gid, cause: String(error) });
+      return ["refused"];
+    }
+    const middle = batch.length >> 1;
+    const first = await this.#flush(batch.slice(0, middle));
+    return [...first, ...(await this.#flush(batch.slice(middle)))];
+  }
+
+  async #settle(commits: readonly Commit[]): Promise<readonly Committed[]> {
+    for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
+      try {
+        const verdicts = await this.#store.settle(commits);
+        this.#available();
+        return verdicts;
+      } catch (error) {
+        this.#unavailable(error);
+        await new Promise<void>((resolve) => void this.#clock.after(waitMs, resolve));
+      }
+    }
+  }
+
+  #available(): void {
+    if (this.#unavailableSinceMs === undefined) return;
+    this.#log.info("store_available", { afterMs: this.#clock.monotonicMs() - this.#unavailableSinceMs });
+    this.#unavailableSinceMs = undefined;
+  }
+
+  #unavailable(error: unknown): void {
+    if (!(error instanceof StoreUnavailable)) this.#log.error("store_failed", { cause: String(error) });
+    if (this.#unavailableSinceMs !== undefined) return;
+    this.#unavailableSinceMs = this.#clock.monotonicMs();
+    this.#log.warn("store_unavailable", { cause: String(error) });
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * All actors of a node, and the door to them. Decides who is let in, brings actors into memory and out of it, and ends
+ * in good order. Knows no protocol, no store and no other node.
+ */
+import { type Refusal, type Reply, type Request, refused } from "../core/input.js";
+import { shardOf } from "../core/shard.js";
+import type { Callers } from "../ports/caller.js";
+import type { Clock, Random } from "../ports/clock.js";
+import type { Coordinator } from "../ports/coordinator.js";
+import type { Log, Observer } from "../ports/observer.js";
+import type { Ownership } from "../ports/ownership.js";
+import type { Store, Stored } from "../ports/store.js";
+import type { EngineStats, Targets } from "../ports/targets.js";
+import type { KeyValues } from "../ports/topics.js";
+import { Actor, type End, type Message, residentHorizonMs } from "./actor.js";
+import { Admission } from "./admission.js";
+import { Committer } from "./committer.js";
+import { Dispatcher } from "./dispatcher.js";
+import { Ids } from "./ids.js";
+import { Recovery } from "./recovery.js";
+import { Retention } from "./retention.js";
+import type { EngineSettings, Services } from "./services.js";
+import { Timers } from "./timers.js";
+
+/** Everything that an engine gets from outside. */
+export interface EnginePorts {
+  readonly store: Store;
+  readonly keyValues: KeyValues;
+  readonly callers: Callers;
+  readonly ownership: Ownership;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: Observer;
+  readonly log: Log;
+}
+
+/** Poisoned gids remembered. */
+const isolatedMax = 10_000;
+
+/** How often an actor that lost its picture is followed by another within one request. */
+const followersMax = 5;
+
+export class Engine implements Coordinator {
+  readonly #services: Services;
+  readonly #actors = new Map<string, Actor>();
+  readonly #isolated = new Set<string>();
+  readonly #admission: Admission;
+  readonly #recovery: Recovery;
+  readonly #retention: Retention;
+  readonly #caller: Callers;
+  #closing = false;
+
+  constructor(ports: EnginePorts, settings: EngineSettings) {
+    const { store, clock, observer, log, ownership, callers } = ports;
+    this.#caller = callers;
+    this.#services = {
+      ...ports,
+      settings,
+      committer: new Committer(store, clock, observer, log, settings.flush),
+      dispatcher: new Dispatcher(callers, clock, observer, ownership, settings.dispatch),
+      ids: new Ids(store),
+      timers: new Timers(clock, (gid) => this.wake(gid)),
+    };
+    this.#admission = new Admission(this.#services, () => this.#actors.size);
+    this.#recovery = new Recovery(
+      store,
+      clock,
+      log,
+      {
+        owns: (shard) => ownership.epochOf(shard) !== undefined,
+        knows: (gid) => this.#actors.has(gid) || this.#services.timers.has(gid) || this.#isolated.has(gid),
+        expect: (gid, atMs) => this.#services.timers.set(gid, atMs),
+        revive: (gid, stored) => this.#revive(gid, stored),
+        hasRoom: () => this.#admission.roomForRecovery(),
+      },
+      { horizonMs: residentHorizonMs, page: 500, batch: 128 },
+    );
+    this.#retention = new Retention(store, clock, log, settings.retention);
+  }
+
+  /** Participants as this node sees them. */
+  get targets(): Targets {
+    return this.#services.dispatcher;
+  }
+
+  /** Begins to bring back what is stored. Requests are served from construction on. */
+  start(): void {
+    this.#recovery.look();
+    this.#retention.start();
+  }
+
+  stats(): EngineStats {
+    const { committer, dispatcher, timers, clock } = this.#services;
+    const sinceMs = committer.unavailableSinceMs;
+    return {
+      resident: this.#actors.size,
+      commitsQueued: committer.queued,
+      callsInFlight: dispatcher.inFlight,
+      callsWaiting: dispatcher.waiting,
+      timers: timers.size,
+      overloaded: this.#admission.overloaded(),
+      storeUnavailableMs: sinceMs === undefined ? undefined : clock.monotonicMs() - sinceMs,
+      recovering: this.#recovery.running,
+    };
+  }
+
+  async handle(gid: string, request: Request, signal?: AbortSignal): Promise<Reply> {
+    const refusal = this.#refusal(gid, request) ?? (await this.#refuseNew(gid, request));
+    if (refusal !== undefined) return refusal;
+    return new Promise((resolve) => {
+      const pending = this.#admission.enter(resolve);
+      this.#actorOf(gid).tell(request, pending, signal);
+    });
+  }
+
+  /** Lets a transaction look for what is due. */
+  wake(gid: string): void {
+    if (this.#closing || this.#isolated.has(gid)) return;
+    if (this.#services.ownership.epochOf(shardOf(gid)) !== undefined) this.#actorOf(gid).tell({ kind: "woke" });
+  }
+
+  /** Shards were gained: brings back their transactions. */
+  gained(): void {
+    this.#recovery.look();
+  }
+
+  /** Shards are gone: their actors end at once, unanswered requests are told to ask elsewhere. */
+  lost(shards: ReadonlySet<number>): void {
+    for (const shard of shards) this.#services.ids.forget(shard);
+    for (const actor of [...this.#actors.values()]) if (shards.has(actor.shard)) actor.end("lost");
+    this.#services.timers.clearIf((gid) => shards.has(shardOf(gid)));
+  }
+
+  /**
+   * Ends in good order: takes no requests, starts no calls, waits for those on the wire at most `graceMs`, then flushes.
+   * What is not finished is durable and goes on after the next start.
+   */
+  async close(graceMs: number): Promise<void> {
+    const { dispatcher, committer, timers, clock } = this.#services;
+    this.#closing = true;
+    this.#retention.close();
+    timers.close();
+    dispatcher.stop();
+    await this.#recovery.close();
+    const untilMs = clock.monotonicMs() + graceMs;
+    const busy = () => dispatcher.inFlight > 0 || committer.queued > 0;
+    while (busy() && clock.monotonicMs() < untilMs) await new Promise<void>((resolve) => void clock.after(10, resolve));
+    dispatcher.abort();
+    if (committer.unavailableSinceMs === undefined) await committer.drained();
+    for (const actor of [...this.#actors.values()]) actor.end("rests");
+    this.#admission.close();
+    await this.#caller.close();
+  }
+
+  #refusal(gid: string, request: Request): Refusal | undefined {
+    if (this.#closing) return { ...refused("UNAVAILABLE", "this node is shutting down, ask again"), retryAfterS: 1 };
+    if (this.#services.ownership.epochOf(shardOf(gid)) === undefined)
+      return refused("NOT_OWNER", `gid ${gid}: this node does not own shard ${shardOf(gid)}`);
+    if (this.#isolated.has(gid) && request.kind !== "query")
+      return refused("INTERNAL", `gid ${gid}: stopped, the store refused what it would record; see the log`);
+    return this.#admission.refuse(request, this.#actors.get(gid));
+  }
+
+  /** Over the limit only what exists already goes on; whether a gid exists is then worth a look at the store. */
+  async #refuseNew(gid: string, request: Request): Promise<Refusal | undefined> {
+    if (!("submission" in request) || this.#actors.has(gid) || !this.#admission.overloaded()) return undefined;
+    const [stored] = await this.#services.store.load([gid]).catch(() => [undefined]);
+    return stored === undefined ? this.#admission.overload() : undefined;
+  }
+
+  #actorOf(gid: string, optimistic = true): Actor {
+    const known = this.#actors.get(gid);
+    if (known !== undefined) return known;
+    if (this.#actors.size >= this.#services.settings.residentMax) this.#evict();
+    const actor = new Actor(gid, shardOf(gid), this.#services, optimistic, (ended, end, unread) =>
+      this.#ended(ended, end, unread),
+    );
+    this.#actors.set(gid, actor);
+    return actor;
+  }
+
+  #revive(gid: string, stored: Stored): void {
+    if (this.#closing) return;
+    const actor = this.#actorOf(gid);
+    actor.adopt(stored);
+    actor.tell({ kind: "woke" });
+  }
+
+  /** Makes room: resting actors leave, the longest in memory first; the store's wake times bring them back. */
+  #evict(): void {
+    let left = 64;
+    for (const actor of this.#actors.values()) {
+      if (!actor.resting) continue;
+      actor.end("rests");
+      if (--left === 0) return;
+    }
+  }
+
+  #ended(actor: Actor, end: End, unread: readonly Message[]): void {
+    const { gid } = actor;
+    if (this.#actors.get(gid) === actor) this.#actors.delete(gid);
+    if (end === "isolated") this.#isolate(gid);
+    const requests = unread.filter(({ reply }) => reply !== undefined);
+    if (this.#closing || this.#services.ownership.epochOf(actor.shard) === undefined) {
+      for (const { reply } of requests)
+        reply?.(refused("NOT_OWNER", `gid ${gid}: shard ${actor.shard} has a new owner`));
+      return;
+    }
+    if (end === "final" && unread.length === 0) return;
+    if (end === "lost" && actor.generation < followersMax) return this.#follow(actor, requests);
+    if (end === "lost") this.#services.timers.set(gid, this.#services.clock.nowMs() + 1000);
+    for (const { reply } of requests) reply?.({ ...refused("UNAVAILABLE", `gid ${gid}: ask again`), retryAfterS: 1 });
+  }
+
+  /** A new actor looks at the store before it supposes anything, and goes on. */
+  #follow(lost: Actor, requests: readonly Message[]): void {
+    const next = this.#actorOf(lost.gid, false);
+    next.generation = lost.generation + 1;
+    for (const { input, reply, signal } of requests) next.tell(input, reply, signal);
+    next.tell({ kind: "woke" });
+  }
+
+  #isolate(gid: string): void {
+    this.#services.log.error("transaction_isolated", { gid });
+    if (this.#isolated.size >= isolatedMax) this.#isolated.delete(this.#isolated.values().next().value ?? gid);
+    this.#isolated.add(gid);
+  }
+}

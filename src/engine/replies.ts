@@ -1,0 +1,70 @@
+/**
+ * Replies that are held until a transaction is final or rests (D1): those who asked with `wait_result`.
+ */
+import type { Held } from "../core/draft.js";
+import type { Reply } from "../core/input.js";
+import type { Cancel, Clock } from "../ports/clock.js";
+
+interface Waiter {
+  readonly of: Held["of"];
+  readonly reply: (reply: Reply) => void;
+  readonly cancel: Cancel;
+}
+
+export class Replies {
+  readonly #clock: Clock;
+  readonly #longestMs: number;
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(clock: Clock, longestMs: number) {
+    this.#clock = clock;
+    this.#longestMs = longestMs;
+  }
+
+  get size(): number {
+    return this.#waiters.size;
+  }
+
+  /** Holds a reply; `late` makes it when the longest wait is over. An aborted `signal` drops it. */
+  hold(
+    of: Held["of"],
+    reply: (reply: Reply) => void,
+    signal: AbortSignal | undefined,
+    late: (of: Held["of"]) => Reply,
+  ): void {
+    const waiter: Waiter = {
+      of,
+      reply,
+      cancel: this.#clock.after(this.#longestMs, () => {
+        this.#waiters.delete(waiter);
+        reply(late(of));
+      }),
+    };
+    this.#waiters.add(waiter);
+    signal?.addEventListener("abort", () => this.#drop(waiter), { once: true });
+  }
+
+  /** Answers all. */
+  release(answer: (of: Held["of"]) => Reply): void {
+    for (const { of, reply, cancel } of this.#waiters) {
+      cancel();
+      reply(answer(of));
+    }
+    this.#waiters.clear();
+  }
+
+  /** Those who still wait, to be asked for again elsewhere. */
+  close(): void {
+    this.release(() => ({
+      kind: "refused",
+      code: "UNAVAILABLE",
+      message: "the transaction goes on elsewhere, ask again with the same gid",
+      retryAfterS: 1,
+    }));
+  }
+
+  #drop(waiter: Waiter): void {
+    waiter.cancel();
+    this.#waiters.delete(waiter);
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Removes finished transactions whose time is over (D26): first the journal, later the head. Small batches with pauses.
+ */
+import type { Cancel, Clock } from "../ports/clock.js";
+import type { Log } from "../ports/observer.js";
+import type { Store } from "../ports/store.js";
+
+/** Between two looks, and between two batches of one; milliseconds. Rows of one batch. */
+const pace = { lookMs: 60_000, batchMs: 50, batch: 500 } as const;
+
+export class Retention {
+  readonly #store: Pick<Store, "purge">;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #keep: { readonly journalMs: number; readonly headMs: number };
+  #cancel: Cancel | undefined;
+  #closed = false;
+
+  constructor(
+    store: Pick<Store, "purge">,
+    clock: Clock,
+    log: Log,
+    keep: { readonly journalMs: number; readonly headMs: number },
+  ) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#log = log;
+    this.#keep = keep;
+  }
+
+  start(): void {
+    this.#later(pace.lookMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancel?.();
+  }
+
+  #later(delayMs: number): void {
+    if (!this.#closed) this.#cancel = this.#clock.after(delayMs, () => void this.#purge());
+  }
+
+  async #purge(): Promise<void> {
+    try {
+      const nowMs = this.#clock.nowMs();
+      const touched = await this.#store.purge(nowMs - this.#keep.journalMs, nowMs - this.#keep.headMs, pace.batch);
+      this.#later(touched > 0 ? pace.batchMs : pace.lookMs);
+    } catch (cause) {
+      this.#log.warn("purge_failed", { cause: String(cause) });
+      this.#later(pace.lookMs);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What every actor of a node shares. One value, made by the engine, handed to each actor.
+ */
+import type { Defaults } from "../core/transaction.js";
+import type { Callers } from "../ports/caller.js";
+import type { Clock, Random } from "../ports/clock.js";
+import type { Log, Observer } from "../ports/observer.js";
+import type { Ownership } from "../ports/ownership.js";
+import type { Store } from "../ports/store.js";
+import type { KeyValues } from "../ports/topics.js";
+import type { Committer } from "./committer.js";
+import type { Dispatcher } from "./dispatcher.js";
+import type { Ids } from "./ids.js";
+import type { Timers } from "./timers.js";
+
+/** Numbers that an operator may set; see docs/configuration.md. */
+export interface EngineSettings {
+  readonly defaults: Defaults;
+  readonly alertAfter: number;
+  readonly parkAfter: number;
+  readonly branchesMax: number;
+  /** Longest that a reply is held for the end of a transaction (D1). */
+  readonly waitResultMs: number;
+  /** Actors in memory; resting ones are evicted beyond. */
+  readonly residentMax: number;
+  /** Transactions being worked on; new ones are refused beyond. */
+  readonly activeMax: number;
+  /** Requests that wait in one actor's mailbox; refused beyond. */
+  readonly mailboxMax: number;
+  /** How long a request may wait for a store that takes no writes. */
+  readonly storeWaitMs: number;
+  readonly flush: { readonly commitsMax: number; readonly bytesMax: number };
+  readonly dispatch: {
+    readonly perOrigin: number;
+    readonly perNode: number;
+    readonly waitingPerTarget: number;
+    readonly targets: number;
+  };
+  readonly retention: { readonly journalMs: number; readonly headMs: number };
+}
+
+export interface Services {
+  readonly store: Store;
+  readonly keyValues: KeyValues;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observer: Observer;
+  readonly log: Log;
+  readonly ownership: Ownership;
+  readonly callers: Pick<Callers, "locate">;
+  readonly committer: Committer;
+  readonly dispatcher: Dispatcher;
+  readonly ids: Ids;
+  readonly timers: Timers;
+  readonly settings: EngineSettings;
+}

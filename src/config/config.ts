@@ -15,28 +15,37 @@ import {
 } from "./setting.js";
 import { masked, type StoreChoice, storeOfDriver, storeOfUrl } from "./store.js";
 
-/** Sizes past which input is refused, and loads past which new work is (reliability 11, D25). Ranges are in seconds. */
-export interface Limits {
+/** Sizes past which a request is refused (reliability 11). */
+export interface InputSizes {
   readonly bodyBytes: number;
   readonly payloadBytes: number;
   readonly branches: number;
-  readonly gidLength: number;
-  readonly urlLength: number;
+  readonly gidCharacters: number;
+  readonly urlCharacters: number;
   readonly headers: number;
   readonly headerBytes: number;
   readonly jsonDepth: number;
+  readonly jsonValues: number;
   readonly customDataBytes: number;
+}
+
+/** Largest values of options (D25), seconds but for the count `retryLimit`. */
+export interface OptionMaxima {
   readonly requestTimeoutS: number;
   readonly retryIntervalS: number;
   readonly timeoutToFailS: number;
   readonly delayS: number;
   readonly retryLimit: number;
+}
+
+/** Loads past which new work is refused or held back (architecture 6). */
+export interface LoadLimits {
   readonly callsPerParticipant: number;
   readonly callsInFlight: number;
   /** 0: as many as the heap holds, at most 200,000. */
   readonly residentTransactions: number;
-  readonly queuedInputs: number;
-  readonly queuedBytes: number;
+  readonly activeTransactions: number;
+  readonly requestBytes: number;
 }
 
 /** How this node takes part in a cluster. */
@@ -62,9 +71,17 @@ export interface Config {
   readonly strictResults: boolean;
   /** `webHook` is empty when nobody is to be told. */
   readonly alert: { readonly retryLimit: number; readonly webHook: string };
-  readonly limits: Limits;
-  /** Trust and identity towards participants; empty = the system's authorities, no certificate. */
-  readonly participants: { readonly ca: string; readonly cert: string; readonly key: string };
+  readonly limits: { readonly input: InputSizes; readonly options: OptionMaxima; readonly load: LoadLimits };
+  /**
+   * Trust and identity towards participants; empty = the system's authorities, no certificate. `localhostAs` is called
+   * where a URL says localhost (S-BR-3), unless empty.
+   */
+  readonly participants: {
+    readonly ca: string;
+    readonly cert: string;
+    readonly key: string;
+    readonly localhostAs: string;
+  };
   readonly cluster: ClusterConfig | undefined;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error"; readonly outputs: readonly string[] };
   /** Hours from UTC, or `undefined`: the system's zone. */
@@ -171,6 +188,7 @@ function assemble(draft: Draft): Config {
       ca: pem(draft, "Participants.CaFile"),
       cert: pem(draft, "Participants.CertFile"),
       key: pem(draft, "Participants.KeyFile"),
+      localhostAs: v["Participants.LocalhostAs"],
     },
     cluster: clusterOf(draft),
     log: { level: v.LogLevel, outputs: v["Log.Outputs"].split(",").map((o) => o.trim()) },
@@ -178,27 +196,34 @@ function assemble(draft: Draft): Config {
   };
 }
 
-function limitsOf(v: Values): Limits {
+function limitsOf(v: Values): Config["limits"] {
   return {
-    bodyBytes: v["Limits.BodyBytes"],
-    payloadBytes: v["Limits.PayloadBytes"],
-    branches: v["Limits.Branches"],
-    gidLength: v["Limits.GidLength"],
-    urlLength: v["Limits.UrlLength"],
-    headers: v["Limits.Headers"],
-    headerBytes: v["Limits.HeaderBytes"],
-    jsonDepth: v["Limits.JsonDepth"],
-    customDataBytes: v["Limits.CustomDataBytes"],
-    requestTimeoutS: v["Limits.RequestTimeout"],
-    retryIntervalS: v["Limits.RetryInterval"],
-    timeoutToFailS: v["Limits.TimeoutToFail"],
-    delayS: v["Limits.Delay"],
-    retryLimit: v["Limits.RetryLimit"],
-    callsPerParticipant: v["Limits.CallsPerParticipant"],
-    callsInFlight: v["Limits.CallsInFlight"],
-    residentTransactions: v["Limits.ResidentTransactions"],
-    queuedInputs: v["Limits.QueuedInputs"],
-    queuedBytes: v["Limits.QueuedBytes"],
+    input: {
+      bodyBytes: v["Limits.BodyBytes"],
+      payloadBytes: v["Limits.PayloadBytes"],
+      branches: v["Limits.Branches"],
+      gidCharacters: v["Limits.GidCharacters"],
+      urlCharacters: v["Limits.UrlCharacters"],
+      headers: v["Limits.Headers"],
+      headerBytes: v["Limits.HeaderBytes"],
+      jsonDepth: v["Limits.JsonDepth"],
+      jsonValues: v["Limits.JsonValues"],
+      customDataBytes: v["Limits.CustomDataBytes"],
+    },
+    options: {
+      requestTimeoutS: v["Limits.RequestTimeout"],
+      retryIntervalS: v["Limits.RetryInterval"],
+      timeoutToFailS: v["Limits.TimeoutToFail"],
+      delayS: v["Limits.Delay"],
+      retryLimit: v["Limits.RetryLimit"],
+    },
+    load: {
+      callsPerParticipant: v["Limits.CallsPerParticipant"],
+      callsInFlight: v["Limits.CallsInFlight"],
+      residentTransactions: v["Limits.ResidentTransactions"],
+      activeTransactions: v["Limits.ActiveTransactions"],
+      requestBytes: v["Limits.RequestBytes"],
+    },
   };
 }
 

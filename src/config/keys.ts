@@ -100,12 +100,13 @@ const limits = {
   "Limits.BodyBytes": integer(1024, 1 << 30, 4 << 20, { about: "Largest request body." }),
   "Limits.PayloadBytes": integer(64, 1 << 30, 1 << 20, { about: "Largest payload of one step." }),
   "Limits.Branches": integer(1, 10_000, 1000, { about: "Most branches of one transaction." }),
-  "Limits.GidLength": integer(1, 128, 128, { about: "Longest gid, in characters." }),
-  "Limits.UrlLength": integer(64, 8192, 1024, { about: "Longest URL of a branch." }),
+  "Limits.GidCharacters": integer(1, 128, 128, { about: "Longest gid, in characters." }),
+  "Limits.UrlCharacters": integer(64, 8192, 1024, { about: "Longest URL of a branch." }),
   "Limits.Headers": integer(0, 1000, 64, { about: "Most branch headers of one transaction." }),
   "Limits.HeaderBytes": integer(64, 1 << 20, 16_384, { about: "Names and values of all branch headers together." }),
   "Limits.JsonDepth": integer(4, 1000, 64, { about: "Deepest nesting of a JSON body." }),
-  "Limits.CustomDataBytes": integer(64, 1 << 20, 65_535, { about: "Longest custom_data." }),
+  "Limits.JsonValues": integer(100, 10_000_000, 20_000, { about: "Members and elements of one JSON body together." }),
+  "Limits.CustomDataBytes": integer(64, 1 << 20, 65_536, { about: "Longest custom_data." }),
   "Limits.RequestTimeout": integer(1, 3600, 3600, { about: "Largest request_timeout, seconds." }),
   "Limits.RetryInterval": integer(1, 7 * day, 7 * day, { about: "Largest retry_interval, seconds." }),
   "Limits.TimeoutToFail": integer(1, 365 * day, 365 * day, { about: "Largest timeout_to_fail, seconds." }),
@@ -116,11 +117,11 @@ const limits = {
   "Limits.ResidentTransactions": integer(0, 10_000_000, 0, {
     about: "Unfinished transactions held in memory; 0 = 200000, or fewer where the heap is small.",
   }),
-  "Limits.QueuedInputs": integer(1, 10_000_000, 20_000, {
-    about: "Requests waiting for their turn before new ones get 503.",
+  "Limits.ActiveTransactions": integer(1, 10_000_000, 50_000, {
+    about: "Transactions being worked on at a time; new ones get 503 beyond.",
   }),
-  "Limits.QueuedBytes": integer(1 << 20, 2 ** 40, 256 << 20, {
-    about: "Bytes of requests being worked on before new ones get 503.",
+  "Limits.RequestBytes": integer(1 << 20, 2 ** 40, 256 << 20, {
+    about: "Bytes of all requests being answered; new ones get 503 beyond.",
   }),
 };
 
@@ -130,6 +131,15 @@ const surroundings = {
   }),
   "Participants.CertFile": text("", { about: "PEM file of the client certificate shown to participants." }),
   "Participants.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
+  "Participants.LocalhostAs": text(
+    "",
+    {
+      about:
+        "Name to call where a URL of a participant says localhost, such as host.docker.internal; empty = as it says.",
+    },
+    "a host name",
+    (t) => /^[\w.-]+$/.test(t),
+  ),
   "Cluster.Url": { ...url(["nats", "tls"], { flag: "--cluster", about: "NATS of the cluster; empty = one node." }) },
   "Cluster.Node": text(
     "",

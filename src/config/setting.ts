@@ -27,11 +27,18 @@ const prefix = "TANDEM_";
 /** Prefixed names that are no keys: the tools' own, those of tests, and what Kubernetes adds for a service "tandem". */
 const foreign = /^TANDEM_(URL|CONFIG|TEST_.*|SERVICE_.*|PORT|PORT_\d.*)$/;
 
-/** DTM's plain names. Empty counts as unset, as in DTM. */
+/** DTM's plain names. Empty counts as unset, as in DTM. IS_DOCKER, whatever it is, stands for one fixed name (S-BR-3). */
 export function fromPlainEnvironment(environment: Environment): Found {
-  const dtm = paths.filter((path) => keyOf(path).dtm === true);
-  return { settings: dtm.flatMap((path) => named(environment, path, "")), problems: [], warnings: [] };
+  const settings = paths.filter((path) => keyOf(path).dtm === true).flatMap((path) => named(environment, path, ""));
+  const inDocker = (environment.IS_DOCKER ?? "") !== "";
+  return { settings: inDocker ? [...settings, dockerHost] : settings, problems: [], warnings: [] };
 }
+
+const dockerHost: Setting = {
+  path: "Participants.LocalhostAs",
+  text: "host.docker.internal",
+  origin: "environment IS_DOCKER",
+};
 
 /** `TANDEM_` names. An unknown one is only a warning: platforms add names of their own to any environment. */
 export function fromPrefixedEnvironment(environment: Environment): Found {

@@ -49,11 +49,11 @@ describe("configuration", () => {
       parkAfter: 0,
       strictResults: false,
       alert: { retryLimit: 3, webHook: "" },
-      participants: { ca: "", cert: "", key: "" },
+      participants: { ca: "", cert: "", key: "", localhostAs: "" },
       cluster: undefined,
       log: { level: "info", outputs: ["stderr"] },
     });
-    expect(config.limits).toMatchObject({ bodyBytes: 4 << 20, payloadBytes: 1 << 20, branches: 1000, gidLength: 128 });
+    expect(config.limits.input).toMatchObject({ bodyBytes: 4 << 20, payloadBytes: 1 << 20, branches: 1000 });
     expect(warnings).toEqual([]);
   });
 
@@ -116,6 +116,10 @@ describe("configuration", () => {
       PATH: "/bin",
     };
     expect(load({ environment }).config.store).toMatchObject({ kind: "mysql", url: "mysql://root@mysql:3306/dtm" });
+  });
+
+  it("calls the host instead of localhost where DTM's IS_DOCKER is set", () => {
+    expect(load({ environment: { IS_DOCKER: "1" } }).config.participants.localhostAs).toBe("host.docker.internal");
   });
 
   it("reads the three forms of a store", () => {

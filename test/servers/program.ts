@@ -125,7 +125,7 @@ class RunningProgram implements Server {
 
   async stop(): Promise<void> {
     this.kill("SIGKILL");
-    await this.#ended;
+    await this.#waitForEnd();
     await rm(this.#program.folder, { recursive: true, force: true });
   }
 
@@ -167,6 +167,8 @@ class RunningProgram implements Server {
   async #waitForEnd(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
+    // Otherwise a process that has nothing else to wait for would exit here.
+    child.ref();
     const timer = setTimeout(() => child.kill("SIGKILL"), exitWithinMs);
     await this.#ended;
     clearTimeout(timer);

@@ -1,0 +1,78 @@
+/**
+ * All ways of calling a participant behind the port `Callers`: the URL picks the way (S-BR-2).
+ * A new protocol is one folder or file, one kind of URL in `url.ts` and one line in the table below.
+ */
+import type { Protocol } from "../core/transaction.js";
+import type { Answer, Call, Callers, Target } from "../ports/caller.js";
+import { callHttp } from "./http.js";
+import { unknown } from "./result.js";
+import { type TlsOptions, tlsProfiles } from "./tls.js";
+import { createUndiciExchange } from "./undici.js";
+import { type GrpcUrl, type HttpUrl, leadsTo, type ParsedUrl, parseUrl } from "./url.js";
+
+export interface CallerOptions {
+  /** Judge HTTP answers by their status alone, any 2xx being success (D5). Default false. */
+  readonly strictResults?: boolean;
+  /** "host:port" of this node's own APIs: no branch may lead there (D4). Asked again at every look-up. */
+  readonly ownAddresses?: () => readonly string[];
+  /** Open HTTP connections to one origin. Default 256, the engine's default for calls in flight. */
+  readonly connectionsPerOrigin?: number;
+  /** What is read of an answer's body. Default 1 MiB. */
+  readonly bodyBytesMax?: number;
+  /** How long an unused connection is kept, milliseconds. Default 4,000. */
+  readonly idleMs?: number;
+  readonly tls?: TlsOptions;
+  /** Name to call instead of `localhost` and `127.0.0.1`, for a server inside a container (S-BR-3). Default none. */
+  readonly localhostAs?: string;
+}
+
+/** Most URLs whose parts are remembered; past it all are forgotten. */
+const urlsMax = 10_000;
+
+/** Opens no connection until the first call. */
+export function createCallers(options: CallerOptions = {}): Callers {
+  const { strictResults = false, ownAddresses = () => [], localhostAs } = options;
+  const { connectionsPerOrigin = 256, bodyBytesMax = 1 << 20, idleMs = 4000 } = options;
+  const exchange = createUndiciExchange({ connectionsPerOrigin, bodyBytesMax, idleMs }, tlsProfiles(options.tls ?? {}));
+  const http = (url: HttpUrl, call: Call, signal: AbortSignal) => callHttp(exchange, strictResults, url, call, signal);
+  const grpc = (url: GrpcUrl) => Promise.resolve(unknown(`gRPC participants like ${url.origin} cannot be called`));
+  const ways: Ways = { http, "json-rpc": http, grpc };
+
+  const urls = new Map<string, ParsedUrl>();
+  const parse = (protocol: Protocol, url: string): ParsedUrl => {
+    const key = `${protocol} ${url}`;
+    const known = urls.get(key);
+    if (known !== undefined) return known;
+    if (urls.size >= urlsMax) urls.clear();
+    const parsed = parseUrl(protocol, localhostAs === undefined ? url : elsewhere(url, localhostAs));
+    urls.set(key, parsed);
+    return parsed;
+  };
+
+  return {
+    locate: (protocol, url) => {
+      const parsed = parse(protocol, url);
+      if (parsed.kind === "invalid") return parsed;
+      if (leadsTo(ownAddresses(), parsed.host, parsed.port))
+        return { invalid: `${parsed.authority} is this server itself, which is no participant` };
+      return parsed satisfies Target;
+    },
+    call: (call, signal) => {
+      const url = parse(call.protocol, call.url);
+      if (url.kind === "invalid") return Promise.resolve(unknown(url.invalid));
+      return (ways[url.kind] as Way<Reachable>)(url, call, signal);
+    },
+    close: () => exchange.close(),
+  };
+}
+
+type Reachable = Exclude<ParsedUrl, { kind: "invalid" }>;
+
+type Way<U> = (url: U, call: Call, signal: AbortSignal) => Promise<Answer>;
+
+/** The only table of protocols, by the kind of URL. */
+type Ways = { readonly [K in Reachable["kind"]]: Way<Extract<Reachable, { kind: K }>> };
+
+function elsewhere(url: string, name: string): string {
+  return url.replace("localhost", name).replace("127.0.0.1", name);
+}

@@ -1,0 +1,120 @@
+/**
+ * Reads the URLs of participants: which protocol a URL is called by (S-BR-2, S-BR-30), where it leads, and why some
+ * can never be called (D4). Nothing is resolved here.
+ *
+ * Path and query stay as they were written: no dot segments are folded, nothing is decoded. Only what cannot stand in a
+ * request line is percent-encoded.
+ */
+import type { Protocol } from "../core/transaction.js";
+import type { Target } from "../ports/caller.js";
+
+/** An address that plain HTTP or JSON-RPC can call. */
+export interface HttpUrl extends Target {
+  readonly kind: "http" | "json-rpc";
+  readonly secure: boolean;
+  /** As DNS or the kernel takes it: without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Value of the Host header. */
+  readonly authority: string;
+  /** Path as written, at least "/". */
+  readonly path: string;
+  /** Without "?", as written; "" when there was none. */
+  readonly query: string;
+}
+
+/** An address that gRPC can call. */
+export interface GrpcUrl extends Target {
+  readonly kind: "grpc";
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** host:port as written. */
+  readonly authority: string;
+  /** `/pkg.Service/Method`. */
+  readonly method: string;
+}
+
+export interface InvalidUrl {
+  readonly kind: "invalid";
+  readonly invalid: string;
+}
+
+export type ParsedUrl = HttpUrl | GrpcUrl | InvalidUrl;
+
+/** Decides the protocol by S-BR-2 and takes the URL apart. `grpc://` and `grpcs://` say it themselves, in any transaction. */
+export function parseUrl(protocol: Protocol, url: string): ParsedUrl {
+  if (url === "") return invalid("the URL is empty");
+  if (/[\x00-\x1f\x7f]|%0[0ad]/i.test(url))
+    return invalid("control characters, also encoded ones, are not allowed in a URL");
+  if (/\p{Surrogate}/u.test(url)) return invalid("the URL holds half of a surrogate pair");
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === "http" || scheme === "https")
+    return parseHttp(scheme, url, protocol === "json-rpc" && url.includes("method") ? "json-rpc" : "http");
+  if (scheme === "grpc" || scheme === "grpcs") return parseGrpc(scheme === "grpcs", url.slice(scheme.length + 3));
+  if (scheme !== undefined) return invalid(`nothing here calls URLs of scheme '${scheme}'`);
+  if (protocol === "http") return invalid("a URL of an http transaction begins with http:// or https://");
+  return parseGrpc(false, url);
+}
+
+function parseHttp(scheme: "http" | "https", url: string, kind: "http" | "json-rpc"): ParsedUrl {
+  const [, authority = "", path = "", query = ""] = /^[a-z]+:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?/i.exec(url) ?? [];
+  const place = parseAuthority(scheme, authority);
+  if ("invalid" in place) return place;
+  const origin = `${scheme}://${place.authority}`;
+  const line = path === "" ? "/" : encodeRest(path);
+  const target = origin + line;
+  return { kind, secure: scheme === "https", ...place, path: line, query: encodeRest(query), origin, target };
+}
+
+function parseGrpc(secure: boolean, rest: string): ParsedUrl {
+  const slash = rest.indexOf("/");
+  if (slash < 0) return invalid("a gRPC address is host:port/package.Service/Method, here the method is missing");
+  const [authority, method] = [rest.slice(0, slash), rest.slice(slash)];
+  if (!/^(?:\/[\x21\x24-\x2e\x30-\x3e\x40-\x7e]+){2,}$/.test(method))
+    return invalid(`a gRPC address is host:port/package.Service/Method, here the method is '${method}'`);
+  if (!/:\d+$/.test(authority))
+    return invalid("a gRPC address is host:port/package.Service/Method, here the port is missing");
+  const place = parseAuthority(secure ? "https" : "http", authority);
+  if ("invalid" in place) return place;
+  const origin = `${secure ? "grpcs" : "grpc"}://${place.host.includes(":") ? `[${place.host}]` : place.host}:${place.port}`;
+  return { kind: "grpc", secure, ...place, authority, method, origin, target: origin + method };
+}
+
+function parseAuthority(scheme: "http" | "https", text: string) {
+  if (text.includes("@")) return invalid("user and password are not allowed in a URL");
+  if (text === "" || /[\s\\]/.test(text) || !URL.canParse(`${scheme}://${text}`))
+    return invalid(`'${text}' is no host and port`);
+  const { hostname, host, port } = new URL(`${scheme}://${text}`);
+  const number = port === "" ? (scheme === "https" ? 443 : 80) : Number(port);
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: number, authority: host };
+}
+
+/** Percent-encodes what may not stand in a request line; "%" stays, for what is already encoded. */
+function encodeRest(text: string): string {
+  return /^[\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]*$/.test(text)
+    ? text
+    : text.replace(/[^\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]/gu, (c) => encodeURIComponent(c));
+}
+
+function invalid(why: string): InvalidUrl {
+  return { kind: "invalid", invalid: why };
+}
+
+/**
+ * Does the address lead to one of `own` ("host:port")? All names of the loopback count as one, and an own address that
+ * listens everywhere is met by every loopback address.
+ */
+export function leadsTo(own: readonly string[], host: string, port: number): boolean {
+  return own.some((address) => {
+    const parsed = parseAuthority("http", address);
+    if ("invalid" in parsed || parsed.port !== port) return false;
+    return parsed.host === host || (isLocal(parsed.host) && isLocal(host));
+  });
+}
+
+function isLocal(host: string): boolean {
+  return /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?|::ffff:7f[0-9a-f]{2}:[0-9a-f]+|::ffff:0:0)$/.test(
+    host,
+  );
+}

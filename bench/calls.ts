@@ -1,4 +1,5 @@
-// Keeps, for the participants' process, which calls of which transaction were seen. Bounded memory: a ring of the latest transactions.
+// Keeps, for the participants' process, which calls of which transaction were seen. Bounded memory: a ring of the
+// latest transactions.
 import { callBit, type Pattern, patterns, requiredCalls } from "./patterns.js";
 
 const ringSize = 1 << 20;

@@ -18,7 +18,10 @@ export interface Comparison {
   readonly json: string | undefined;
 }
 
-/** Runs it, one line a round on stderr and the table on stdout. False when an acknowledged transaction was lost or a request failed. */
+/**
+ * Runs it, one line a round on stderr and the table on stdout. False when an acknowledged transaction was lost or a
+ * request failed.
+ */
 export async function compare(comparison: Comparison): Promise<boolean> {
   const machine = describeMachine();
   const participants = await Participants.start();

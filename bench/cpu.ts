@@ -8,7 +8,9 @@ interface Sample {
   readonly ticks: number;
 }
 
-/** Seconds of CPU used so far by the processes and everything they started; `undefined` when one of them can't be seen. */
+/**
+ * Seconds of CPU used so far by the processes and everything they started; `undefined` when one of them can't be seen.
+ */
 export function cpuSeconds(pids: readonly number[]): number | undefined {
   const samples = readAll();
   if (pids.length === 0 || pids.some((pid) => !samples.has(pid))) return undefined;
@@ -43,7 +45,10 @@ function list(): readonly string[] {
   }
 }
 
-/** Fields 4, 14 and 15 of proc(5) stat: parent, user time, system time. The name before them may hold blanks and brackets. */
+/**
+ * Fields 4, 14 and 15 of proc(5) stat: parent, user time, system time. The name before them may hold blanks and
+ * brackets.
+ */
 function read(pid: string): Sample | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -1,4 +1,5 @@
-// The participants, as a process of their own: an HTTP/1.1 server of the least possible cost (raw sockets, ready-made answers),
+// The participants, as a process of their own: an HTTP/1.1 server of the least possible cost (raw sockets, ready-made
+// answers),
 // so that what is measured is the coordinator. Reports completions to its parent over file descriptor 3 as pairs of
 // doubles: index of the transaction (-1 - index for a repeated call), microseconds of the machine's monotonic clock.
 import { createServer, Socket } from "node:net";

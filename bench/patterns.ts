@@ -1,4 +1,5 @@
-// What each measured pattern must do to its participants, as sets of bits: the one thing that load generator and participants share.
+// What each measured pattern must do to its participants, as sets of bits: the one thing that load generator and
+// participants share.
 
 /** The patterns that can be measured. `rollback` is a saga whose second branch refuses. */
 export type Pattern = "saga" | "rollback" | "tcc" | "msg";

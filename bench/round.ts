@@ -27,7 +27,10 @@ export interface RoundPlan {
   readonly nextIndex: () => number;
 }
 
-/** What one round showed. Rates and times are of the window; acknowledged, completed, lost and errors of the whole round. */
+/**
+ * What one round showed. Rates and times are of the window; acknowledged, completed, lost and errors of the whole
+ * round.
+ */
 export interface Round {
   readonly target: string;
   readonly pattern: Pattern;
@@ -115,7 +118,9 @@ export async function runRound(plan: RoundPlan, participants: Participants): Pro
   };
 }
 
-/** A transaction that was not acknowledged is an error, and not waited for; after an error the client pauses a moment. */
+/**
+ * A transaction that was not acknowledged is an error, and not waited for; after an error the client pauses a moment.
+ */
 async function clientLoop(plan: RoundPlan, port: number, tracker: Tracker, counts: Counts): Promise<void> {
   const initiator = await openTransport(plan.target.address, plan.pattern, port);
   while (!counts.stopped) {

@@ -1,7 +1,9 @@
-// The one way for tests to get real servers. Address from the environment, else a program that is there or gets installed,
+// The one way for tests to get real servers. Address from the environment, else a program that is there or gets
+// installed,
 // else the suite is skipped and says so:
 //
-//     describe.runIf(await available("mysql"))("…", () => { beforeAll(async () => { server = await startMariadb(); }) … })
+//     describe.runIf(await available("mysql"))("…", () => { beforeAll(async () => { server = await startMariadb(); }) …
+// })
 export { available, type ServerKind } from "./servers/binaries.js";
 export { type Database, type MariadbOptions, makeDatabase, startMariadb } from "./servers/mariadb.js";
 export { type NatsOptions, startNats } from "./servers/nats.js";

@@ -1,4 +1,5 @@
-// One keep-alive HTTP/1.1 connection, one request at a time, that reads only what is needed: status and the end of the answer.
+// One keep-alive HTTP/1.1 connection, one request at a time, that reads only what is needed: status and the end of the
+// answer.
 // A library's client would cost as much as the server that is measured.
 import { connect, type Socket } from "node:net";
 

@@ -1,10 +1,14 @@
-// How the load generator speaks to a coordinator. One file per protocol beside this one; `openTransport` picks by the address.
+// How the load generator speaks to a coordinator. One file per protocol beside this one; `openTransport` picks by the
+// address.
 import type { Pattern } from "../patterns.js";
 import { openHttp } from "./http.js";
 
 /** One client of the closed loop, with connections of its own; one transaction at a time. */
 export interface Initiator {
-  /** Sends all requests of one transaction. `undefined` when every one was acknowledged, else what went wrong; never rejects. */
+  /**
+   * Sends all requests of one transaction. `undefined` when every one was acknowledged, else what went wrong; never
+   * rejects.
+   */
   run(gid: string): Promise<string | undefined>;
   close(): void;
 }

@@ -1,5 +1,6 @@
 /**
- * The configuration of a node: read once, checked as a whole, readonly from then on. Sources, later beats earlier (D15):
+ * The configuration of a node: read once, checked as a whole, readonly from then on. Sources, later beats earlier
+ * (D15):
  * defaults, DTM's environment names, the file, `TANDEM_` environment names, flags.
  */
 import type { Defaults } from "../core/transaction.js";
@@ -104,7 +105,9 @@ export interface Loaded {
   readonly shown: readonly { readonly path: Path; readonly value: string; readonly origin: string }[];
 }
 
-/** Configuration that cannot be used; `problems` holds one line each, naming the place, what was met and what is needed. */
+/**
+ * Configuration that cannot be used; `problems` holds one line each, naming the place, what was met and what is needed.
+ */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];

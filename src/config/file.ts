@@ -1,5 +1,6 @@
 /**
- * A configuration file (YAML, DTM's conf.yml and ours) as settings. Every complaint names file and line. Scalars are taken
+ * A configuration file (YAML, DTM's conf.yml and ours) as settings. Every complaint names file and line. Scalars are
+ * taken
  * as they are written, so that `Port: '5432'` and `Port: 5432` are the same and `0x50` is seen as what it is.
  */
 import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";

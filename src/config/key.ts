@@ -1,5 +1,6 @@
 /**
- * What a configuration key is: its reader, its default and the words about it. The table of all keys is `keys.ts`; files,
+ * What a configuration key is: its reader, its default and the words about it. The table of all keys is `keys.ts`;
+ * files,
  * environment and flags all hand over text, so there is one reader per kind of value and one message for what is wrong.
  */
 

@@ -51,8 +51,7 @@ const store = {
     about: "Seconds for which the steps and the history of a finished transaction are kept.",
   }),
   "Store.FinishedHeadExpire": integer(60, 3650 * day, 30 * day, {
-    about:
-      "Seconds for which gid, status and reason of a finished transaction are kept, so that a repeated submit is known.",
+    about: "Seconds for which gid, status and reason of a finished transaction are kept, to know a repeated submit.",
   }),
   "Store.Schema": text("public", { dtm: true, about: "Postgres only.", ignored: "there is no Postgres store" }),
   "Store.MaxIdleConns": integer(0, 10_000, 500, {
@@ -77,7 +76,7 @@ const times = {
   TimeoutToFail: integer(1, 365 * day, 35, {
     dtm: true,
     about:
-      "Age at which an unsubmitted tcc, xa or workflow fails and a prepared msg is asked about. Not below RetryInterval.",
+      "Age at which an unsubmitted tcc, xa or workflow fails, a prepared msg is asked about. Not below RetryInterval.",
   }),
   RetryInterval: integer(1, 7 * day, 10, {
     dtm: true,

@@ -1,5 +1,6 @@
 /**
- * Which store a node uses: our URL (`lmdb:DIR`, `memory:`, `mysql://…`), or DTM's Driver, Host, Port, User, Password, Db.
+ * Which store a node uses: our URL (`lmdb:DIR`, `memory:`, `mysql://…`), or DTM's Driver, Host, Port, User, Password,
+ * Db.
  */
 import type { Values } from "./keys.js";
 
@@ -45,7 +46,9 @@ export function storeOfDriver(values: Values): StoreChoice | { readonly problem:
   return { kind: "mysql", url: url.href, maxConnections: values["Store.MaxOpenConns"] };
 }
 
-/** A URL with its password hidden, for logs and messages; hides too much rather than too little when it is malformed. */
+/**
+ * A URL with its password hidden, for logs and messages; hides too much rather than too little when it is malformed.
+ */
 export function masked(url: string): string {
   return url.replace(/(\/\/[^:@/]*:).*@/, "$1***@");
 }

@@ -99,10 +99,11 @@ function submit(draft: Draft, submission: Submission, patterns: Readonly<Record<
   if (tx.digest !== undefined && tx.digest !== submission.digest)
     return refused(
       "REFUSED",
-      `gid ${tx.gid}: current status '${tx.status}', cannot sumbmit. Other content was submitted under it before. FAILURE`,
+      `gid ${tx.gid}: current status '${tx.status}', cannot sumbmit. It was submitted with other content. FAILURE`,
     );
   if (tx.status === "aborting" || tx.status === "failed") return cannotSubmit(tx);
-  if (tx.digest !== undefined || tx.version === 0) return reply; // version 0: retention took the journal, only the head is left
+  const onlyHeadLeft = tx.version === 0; // retention took the journal
+  if (tx.digest !== undefined || onlyHeadLeft) return reply;
   if (tx.status === "prepared") draft.record(firstSubmit(tx, submission, draft.turn.nowMs));
   else draft.record({ kind: "digestRecorded", atMs: draft.turn.nowMs, digest: submission.digest });
   return reply;

@@ -20,7 +20,8 @@ import { CHECK, isFinal, retryBaseMs, type Transaction, type TransType, type Tri
 export const patterns: Readonly<Record<TransType, Pattern>> = { saga, tcc, xa, msg, workflow };
 
 /**
- * Decides one input. Never throws for an input of valid form; the result's `tx` is the state once its events are stored.
+ * Decides one input. Never throws for an input of valid form; the result's `tx` is the state once its events are
+ * stored.
  * `calls` names every op that should be in progress then, so what is in progress but not named may be withdrawn unless
  * it is on the wire already.
  */

@@ -39,6 +39,7 @@ export interface Alert {
   readonly tries: Tries;
 }
 
+/** What `decide` gives back. Nothing of it may be acted upon before the events are stored. */
 export interface Decision {
   /** To be stored in one commit before anything else happens; empty = nothing changed. */
   readonly events: readonly Event[];

@@ -50,7 +50,10 @@ export function headOf(tx: Transaction, wakeAtMs: number | undefined): Head {
   };
 }
 
-/** What is left of a finished transaction when retention has removed its journal: answers to a repeated submit (S9, D26). */
+/**
+ * What is left of a finished transaction when retention has removed its journal: answers to a repeated submit (S9,
+ * D26).
+ */
 export function restoreFromHead(head: Head): Transaction {
   return {
     ...head,

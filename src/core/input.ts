@@ -27,7 +27,10 @@ export interface Submission {
   readonly lease: { readonly executorId: string; readonly seconds: number } | undefined;
 }
 
-/** A branch as a client registers it: its ops in stored order (cancel before confirm, rollback before commit, S-HTTP-53). */
+/**
+ * A branch as a client registers it: its ops in stored order (cancel before confirm, rollback before commit,
+ * S-HTTP-53).
+ */
 export interface Registration {
   readonly type: TransType;
   readonly branchId: string;
@@ -36,6 +39,7 @@ export interface Registration {
   readonly executorId: string | undefined;
 }
 
+/** What clients and operators ask for. `query` and `await` change nothing by themselves. */
 export type Request =
   | { readonly kind: "prepare"; readonly submission: Submission }
   | { readonly kind: "submit"; readonly submission: Submission }

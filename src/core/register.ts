@@ -1,6 +1,7 @@
 /**
  * registerBranch: the initiator of a tcc or xa announces a branch, a workflow reports a step. Only while `prepared`, so
- * that no branch can appear after the end was decided (S-HTTP-65); repeated with the same content it changes nothing (D3).
+ * that no branch can appear after the end was decided (S-HTTP-65); repeated with the same content it changes nothing
+ * (D3).
  */
 
 import type { Draft } from "./draft.js";

@@ -45,7 +45,8 @@ export const idEpochMs = 1_704_067_200_000;
 
 /**
  * Smallest id of a shard at a time: milliseconds since 2024 · 2^12 + shard · 2^4. The low 4 bits count within a
- * millisecond (a full one borrows from the next), so ids are strictly ascending within a shard and below 2^53 until 2093.
+ * millisecond (a full one borrows from the next), so ids are strictly ascending within a shard and below 2^53 until
+ * 2093.
  */
 export function firstIdAt(shard: number, atMs: number): number {
   return (atMs - idEpochMs) * 4096 + shard * 16;

@@ -1,6 +1,7 @@
 /**
  * What a global transaction is: the state that an actor holds in memory and that the fold of its journal gives back.
- * Plain readonly data: it can be cloned, stored and sent to another node as it is. Times are milliseconds since the epoch.
+ * Plain readonly data: it can be cloned, stored and sent to another node as it is. Times are milliseconds since the
+ * epoch.
  */
 
 /** How the branches of a transaction are tied together. DTM's words. */
@@ -86,7 +87,10 @@ export interface Executor {
   readonly untilMs: number;
 }
 
-/** Server-wide times that a transaction fell back on when it was created; recorded with it, so a restart with others changes nothing. */
+/**
+ * Server-wide times that a transaction fell back on when it was created; recorded with it, so a restart with others
+ * changes nothing.
+ */
 export interface Defaults {
   readonly timeoutToFailMs: number;
   readonly requestTimeoutMs: number;

@@ -7,7 +7,10 @@ import type { Draft } from "./draft.js";
 import { type Refusal, type Reply, type Request, refused, type Submission } from "./input.js";
 import { notFound, otherType } from "./refusal.js";
 
-/** Creates the workflow by `create`, or gives the stored one, whatever its status; other name or input is refused (C-WF-10). */
+/**
+ * Creates the workflow by `create`, or gives the stored one, whatever its status; other name or input is refused
+ * (C-WF-10).
+ */
 export function prepareWorkflow(draft: Draft, submission: Submission, create: () => Refusal | undefined): Reply {
   const { tx, turn } = draft;
   if (tx === undefined) {

@@ -1,6 +1,7 @@
 /**
  * Who is let in (architecture 6, Admission): limits per node, new transactions refused first. What exists goes on:
- * inputs for it, answers and timers are never refused. Also knows who has waited too long for a store that takes nothing.
+ * inputs for it, answers and timers are never refused. Also knows who has waited too long for a store that takes
+ * nothing.
  */
 import { type Refusal, type Reply, type Request, refused } from "../core/input.js";
 import type { Cancel } from "../ports/clock.js";

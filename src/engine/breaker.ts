@@ -2,10 +2,12 @@
  * Circuit breaker of one target (D30): opens after enough answers in a row without a clear word, from enough different
  * transactions; then lets one probe through, later and later; closes at the first clear answer, and lets calls through
  * in growing numbers from there, so that what has piled up does not fall on a participant all at once.
- * Pure but for its own counters: time is given. A library's breaker keeps its own clock, which a simulation cannot drive.
+ * Pure but for its own counters: time is given. A library's breaker keeps its own clock, which a simulation cannot
+ * drive.
  */
 import type { Outcome } from "../core/transaction.js";
 
+/** When a breaker opens and how patiently it probes; for tests, operators get the defaults. */
 export interface BreakerSettings {
   /** `unknown` answers in a row that open it. */
   readonly opensAfter: number;

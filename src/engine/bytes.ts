@@ -6,6 +6,7 @@ import type { Event } from "../core/event.js";
 /** Bytes of an event besides its payloads and texts. */
 const eventBytes = 160;
 
+/** An estimate from above of what these events take in a packet. */
 export function commitBytes(events: readonly Event[]): number {
   let sum = 400;
   for (const event of events) {

@@ -11,6 +11,7 @@ import type { Ownership } from "../ports/ownership.js";
 import type { TargetState, Targets } from "../ports/targets.js";
 import { Breaker } from "./breaker.js";
 
+/** Bounds of what is on the wire and of what waits for it. */
 export interface DispatchLimits {
   /** Calls on the wire: of one origin, of the node. */
   readonly perOrigin: number;

@@ -132,7 +132,8 @@ export class Engine implements Coordinator {
   }
 
   /**
-   * Ends in good order: takes no requests, starts no calls, waits for those on the wire at most `graceMs`, then flushes.
+   * Ends in good order: takes no requests, starts no calls, waits for those on the wire at most `graceMs`, then
+   * flushes.
    * What is not finished is durable and goes on after the next start.
    */
   async close(graceMs: number): Promise<void> {

@@ -20,6 +20,7 @@ export interface Recovering {
   hasRoom(): boolean;
 }
 
+/** How far recovery looks ahead and how much it takes at a time. */
 export interface RecoverySettings {
   /** How far ahead wake times are held in memory; the next look comes at half of it. Milliseconds. */
   readonly horizonMs: number;

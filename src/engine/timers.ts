@@ -1,5 +1,6 @@
 /**
- * Many wake times, one native timer: a binary heap. Setting a key again replaces its time; the old entry is skipped when
+ * Many wake times, one native timer: a binary heap. Setting a key again replaces its time; the old entry is skipped
+ * when
  * it comes up.
  */
 import type { Cancel, Clock } from "../ports/clock.js";

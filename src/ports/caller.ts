@@ -27,14 +27,17 @@ export interface Answer {
 
 export interface Caller {
   /**
-   * Makes one call. Never rejects: not reaching a participant is an answer (`unknown`). Ends by the call's own deadline,
+   * Makes one call. Never rejects: not reaching a participant is an answer (`unknown`). Ends by the call's own
+   * deadline,
    * and within 50 ms of `signal`.
    */
   call(call: Call, signal: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 }
 
-/** Where a call goes: `origin` shares connections and the limit of calls in flight, `target` (without query) a breaker. */
+/**
+ * Where a call goes: `origin` shares connections and the limit of calls in flight, `target` (without query) a breaker.
+ */
 export interface Target {
   readonly origin: string;
   readonly target: string;

@@ -5,7 +5,9 @@
 export interface Ownership {
   /** The epoch under which this node may write to a shard now, or `undefined`: it may not. */
   epochOf(shard: number): number | undefined;
-  /** Milliseconds for which the right surely lasts; calls are started only with some of it left. Infinity = for ever. */
+  /**
+   * Milliseconds for which the right surely lasts; calls are started only with some of it left. Infinity = for ever.
+   */
   remainingMs(): number;
   /** Says that a commit of the shard was fenced: the shard is lost. */
   lost(shard: number): void;

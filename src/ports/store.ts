@@ -11,10 +11,14 @@ export interface Commit {
   readonly gid: string;
   readonly id: number;
   readonly shard: number;
-  /** The owner's right to write to the shard, proven by the store against its own record (S2). Embedded stores ignore it. */
+  /**
+   * The owner's right to write to the shard, proven by the store against its own record (S2). Embedded stores ignore
+   * it.
+   */
   readonly epoch: number;
   /**
-   * A numbered row is inserted and must be the successor of the newest one. A retry record (`retryOf` set) must carry the
+   * A numbered row is inserted and must be the successor of the newest one. A retry record (`retryOf` set) must carry
+   * the
    * newest version and takes the place of the op's previous record.
    */
   readonly row: JournalRow;
@@ -63,14 +67,17 @@ export interface Page {
 
 export interface Store {
   /**
-   * Stores every commit of the batch that can be stored, durably, in one go; verdicts in input order. At most one commit
+   * Stores every commit of the batch that can be stored, durably, in one go; verdicts in input order. At most one
+   * commit
    * per gid in a batch. Either all commits with verdict `ok` are durable when it resolves, or it rejects and none is:
    * @throws StoreUnavailable nothing was written, the same batch may be tried again later
    * @throws StoreRefused nothing was written, some row of the batch cannot be stored ever
    * @throws StoreInDoubt it is unknown whether the batch was written; `settle` finds out
    */
   commit(batch: readonly Commit[]): Promise<readonly Verdict[]>;
-  /** Decides a batch whose `commit` threw StoreInDoubt: afterwards each commit is durably there (`ok`) or never will be. */
+  /**
+   * Decides a batch whose `commit` threw StoreInDoubt: afterwards each commit is durably there (`ok`) or never will be.
+   */
   settle(batch: readonly Commit[]): Promise<readonly Verdict[]>;
   /** Folded transactions in input order, `undefined` for unknown gids. @throws StoreUnavailable */
   load(gids: readonly string[]): Promise<readonly (Stored | undefined)[]>;

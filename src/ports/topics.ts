@@ -17,6 +17,7 @@ export interface KeyValue {
 /** Category of topics. */
 export const topicCategory = "topics";
 
+/** Small values that operators change now and then; every change is compare-and-set on the version. */
 export interface KeyValues {
   get(category: string, key: string): Promise<KeyValue | undefined>;
   /**

@@ -20,7 +20,9 @@ async function readBody(request: IncomingMessage): Promise<Body> {
   return JSON.parse(Buffer.concat(chunks).toString());
 }
 
-/** Acknowledges first and then calls the branches one after another; undoes them when one refuses. Nothing is stored. */
+/**
+ * Acknowledges first and then calls the branches one after another; undoes them when one refuses. Nothing is stored.
+ */
 async function coordinate({ gid, steps }: Body, vice: Vice, nth: number): Promise<void> {
   const call = async (at: number, op: "action" | "compensate") => {
     const query = `branch_id=0${at + 1}&gid=${gid}&op=${op}&trans_type=saga`;

@@ -88,7 +88,10 @@ function statusAfter(event: Decided["decision"]["events"][number]): Status | und
   return undefined;
 }
 
-/** S5: the intent of a call is durable before it; what was ever sent is compensated when the transaction fails by itself. */
+/**
+ * S5: the intent of a call is durable before it; what was ever sent is compensated when the transaction fails by
+ * itself.
+ */
 export function s5NoOrphan(driver: Driver): Findings {
   return collect((wrong, seen) => {
     for (const { call, durable } of calls(driver)) {
@@ -180,7 +183,8 @@ export function s8NoCallAfterFinal(driver: Driver): Findings {
 }
 
 /**
- * S9: a submit with the recorded digest does nothing and is answered by the state; one with another digest, or of another
+ * S9: a submit with the recorded digest does nothing and is answered by the state; one with another digest, or of
+ * another
  * type, is refused and does nothing. "Nothing" is what a mere look at the same instant would have done.
  */
 export function s9IdempotentSubmit(driver: Driver): Findings {

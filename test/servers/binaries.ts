@@ -1,5 +1,6 @@
 // Finds the program of a server: path from the environment, PATH and the system folders, else installed by apt-get.
-// Where none of these works the reason is printed, and suites that need the server are skipped (and counted as skipped).
+// Where none of these works the reason is printed, and suites that need the server are skipped (and counted as
+// skipped).
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access, mkdir, rm, stat } from "node:fs/promises";
@@ -32,13 +33,17 @@ const systemFolders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/b
 const aptLock = join(tmpdir(), "tandem-apt.lock");
 const aptWithinMs = 6 * 60_000;
 
-/** Address of a running server from the environment (`TANDEM_TEST_MYSQL_URL`, `TANDEM_TEST_NATS_URL`, …), if there is one. */
+/**
+ * Address of a running server from the environment (`TANDEM_TEST_MYSQL_URL`, `TANDEM_TEST_NATS_URL`, …), if there is
+ * one.
+ */
 export function urlFromEnvironment(kind: ServerKind): string | undefined {
   return process.env[`TANDEM_TEST_${kind.toUpperCase()}_URL`] || undefined;
 }
 
 /**
- * Path of the server's program, installed first if need be; `undefined` when it can't be had, after saying so on stderr.
+ * Path of the server's program, installed first if need be; `undefined` when it can't be had, after saying so on
+ * stderr.
  * `TANDEM_TEST_MYSQL_BINARY` and the like win; set to the empty string the server counts as not there.
  */
 export async function findBinary(kind: ServerKind): Promise<string | undefined> {
@@ -90,7 +95,9 @@ function unavailable(kind: ServerKind, why: string): undefined {
   return undefined;
 }
 
-/** Installs a package; returns what went wrong, or `undefined`. One process at a time, the others wait and look again. */
+/**
+ * Installs a package; returns what went wrong, or `undefined`. One process at a time, the others wait and look again.
+ */
 async function installByApt(name: string): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "not installed, and only root can install it";
   if ((await findProgram("apt-get")) === undefined) return "not installed, and there is no apt-get";

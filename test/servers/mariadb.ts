@@ -1,5 +1,6 @@
 // MariaDB (or MySQL) for tests: user root without password on 127.0.0.1, durable as in production.
-// A freshly initialised data folder is kept as a template in the temporary folder and copied, which makes a start take about a second.
+// A freshly initialised data folder is kept as a template in the temporary folder and copied, which makes a start take
+// about a second.
 import { execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { cp, mkdtemp, rename, rm, stat } from "node:fs/promises";

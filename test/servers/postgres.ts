@@ -1,4 +1,5 @@
-// Postgres for tests: user postgres without password on 127.0.0.1. It refuses to run as root, so root lends it another user.
+// Postgres for tests: user postgres without password on 127.0.0.1. It refuses to run as root, so root lends it another
+// user.
 import { execFile } from "node:child_process";
 import { chown } from "node:fs/promises";
 import { dirname, join } from "node:path";

@@ -1,4 +1,5 @@
-// A server program run for tests: started in a folder of its own on a port of its own, watched, restarted, killed by pid.
+// A server program run for tests: started in a folder of its own on a port of its own, watched, restarted, killed by
+// pid.
 // Relies on a POSIX shell: a watcher process holds a pipe to us and, when we die in whatever way, kills the server
 // and removes its folder, so that an aborted test run leaves nothing behind.
 import { type ChildProcess, spawn } from "node:child_process";
@@ -9,7 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A server that tests talk to. One that was given by an address in the environment can be neither killed nor restarted. */
+/**
+ * A server that tests talk to. One that was given by an address in the environment can be neither killed nor restarted.
+ */
 export interface Server {
   /** Address with protocol and, where the server has users, user; without a trailing slash. */
   readonly url: string;
@@ -22,13 +25,18 @@ export interface Server {
   kill(signal: NodeJS.Signals): void;
   /** Starts it again on the same port and data after a kill; resolves when it answers. Does nothing while it runs. */
   start(): Promise<void>;
-  /** Ends it with the signal (default SIGTERM, an orderly shutdown), waits for its end, starts it on the same port and data. */
+  /**
+   * Ends it with the signal (default SIGTERM, an orderly shutdown), waits for its end, starts it on the same port and
+   * data.
+   */
   restart(signal?: NodeJS.Signals): Promise<void>;
   /** Ends it for good and removes its folder. May be called twice. */
   stop(): Promise<void>;
 }
 
-/** How to run one program. `ready` is polled until it resolves; it must reject, not hang, while the server is not up. */
+/**
+ * How to run one program. `ready` is polled until it resolves; it must reject, not hang, while the server is not up.
+ */
 export interface Program {
   readonly name: string;
   readonly command: string;
@@ -49,7 +57,8 @@ export function makeFolder(name: string): Promise<string> {
 }
 
 /**
- * A loopback port that is free now. Below the range from which outgoing connections take theirs, so that nobody takes it
+ * A loopback port that is free now. Below the range from which outgoing connections take theirs, so that nobody takes
+ * it
  * while the server is down between a kill and its restart.
  */
 export async function freePort(): Promise<number> {
@@ -65,7 +74,10 @@ export async function freePort(): Promise<number> {
   throw new Error("no free port between 12000 and 32000 after 200 attempts");
 }
 
-/** Starts the program; resolves when it is ready, rejects with the end of its log when it exits or is not ready within a minute. */
+/**
+ * Starts the program; resolves when it is ready, rejects with the end of its log when it exits or is not ready within a
+ * minute.
+ */
 export async function run(program: Program): Promise<Server> {
   const server = new RunningProgram(program);
   try {

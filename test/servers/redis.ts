@@ -9,7 +9,9 @@ export interface RedisOptions {
   readonly own?: boolean;
 }
 
-/** Starts redis-server; its data is gone after a restart. Rejects when none can be had; ask `available("redis")` first. */
+/**
+ * Starts redis-server; its data is gone after a restart. Rejects when none can be had; ask `available("redis")` first.
+ */
 export async function startRedis(options: RedisOptions = {}): Promise<Server> {
   const given = urlFromEnvironment("redis");
   if (given !== undefined && options.own !== true) return foreignServer(given, 6379);

@@ -1,4 +1,5 @@
-// The harness itself: each kind of server starts, answers, survives kill and restart on the same port, and leaves nothing behind.
+// The harness itself: each kind of server starts, answers, survives kill and restart on the same port, and leaves
+// nothing behind.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";

@@ -18,7 +18,9 @@ export type Next =
 export type Topics = ReadonlyMap<string, readonly string[]>;
 
 export interface Pattern {
-  /** The ops that a submission creates, in the order in which clients see them (S-HTTP-53). Topics are known to exist. */
+  /**
+   * The ops that a submission creates, in the order in which clients see them (S-HTTP-53). Topics are known to exist.
+   */
   plan(submission: Submission, topics: Topics): readonly NewOp[];
   /** Asked only while the transaction is neither final nor parked. */
   next(tx: Transaction, nowMs: number): Next;
@@ -28,6 +30,7 @@ export interface Pattern {
   deadline(tx: Transaction): { readonly atMs: number; event(nowMs: number): Event } | undefined;
 }
 
+/** Nothing to do until a client says something. */
 export const rest: Next = { kind: "rest", untilMs: undefined };
 
 /** The end of a transaction by the coordinator's own doing. */

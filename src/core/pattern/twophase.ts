@@ -35,6 +35,8 @@ function twoPhase({ forward, backward, pick }: Endings): Pattern {
   };
 }
 
+/** Last registered first: a nested branch ends before the one that called it. */
 export const tcc = twoPhase({ forward: "confirm", backward: "cancel", pick: (left) => left.at(-1) });
 
+/** First registered first. */
 export const xa = twoPhase({ forward: "commit", backward: "rollback", pick: (left) => left[0] });

@@ -17,7 +17,7 @@ export function admit(draft: Draft, input: Request, patterns: Readonly<Record<Tr
     case "prepare":
       return prepare(draft, input.submission, patterns);
     case "submit":
-      return submit(draft, input.submission, patterns);
+      return submit(draft, input, patterns);
     case "abort":
       return abort(draft, input);
     case "forceStop":
@@ -37,11 +37,16 @@ export function admit(draft: Draft, input: Request, patterns: Readonly<Record<Tr
     case "query":
       return { kind: "transaction", transaction: draft.tx };
     case "await":
-      return draft.tx === undefined ? notFound() : { kind: "held", of: input.of };
+      return draft.tx === undefined ? notFound() : { kind: "held", of: input.of, sliceMs: input.sliceMs };
   }
 }
 
 const accepted: Reply = { kind: "accepted" };
+
+/** The reply of a request that waits for the end: held here, or awaited by the sender. */
+function ended(of: Held["of"], hold = true): Reply | Held {
+  return hold ? { kind: "held", of } : { kind: "accepted", await: of };
+}
 
 function create(
   draft: Draft,
@@ -91,9 +96,14 @@ function prepare(draft: Draft, submission: Submission, patterns: Readonly<Record
   return refused("REFUSED", `current status '${tx.status}', cannot prepare. FAILURE`);
 }
 
-function submit(draft: Draft, submission: Submission, patterns: Readonly<Record<TransType, Pattern>>): Reply | Held {
+function submit(
+  draft: Draft,
+  input: Extract<Request, { kind: "submit" }>,
+  patterns: Readonly<Record<TransType, Pattern>>,
+): Reply | Held {
   const { tx } = draft;
-  const reply: Reply | Held = submission.options.waitResult ? { kind: "held", of: "submit" } : accepted;
+  const { submission } = input;
+  const reply = submission.options.waitResult ? ended("submit", input.hold) : accepted;
   if (tx === undefined) return create(draft, submission, "submitted", patterns) ?? reply;
   if (tx.type !== submission.type) return otherType(tx, submission.type);
   if (tx.digest !== undefined && tx.digest !== submission.digest)
@@ -135,7 +145,7 @@ function merge(before: Options, submitted: Options): Options {
 function abort(draft: Draft, input: Extract<Request, { kind: "abort" }>): Reply | Held {
   const { tx, turn } = draft;
   if (tx === undefined) return notFound();
-  const held: Reply | Held = input.waitResult || tx.options.waitResult ? { kind: "held", of: "abort" } : accepted;
+  const held = input.waitResult || tx.options.waitResult ? ended("abort", input.hold) : accepted;
   if (tx.type === "msg" && tx.status === "prepared") {
     draft.record(finished("failed", turn.nowMs, input.reason, true));
     return accepted;

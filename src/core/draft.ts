@@ -31,6 +31,8 @@ export interface Held {
   readonly kind: "held";
   /** An abort has got what it wanted when the transaction is `failed`. */
   readonly of: "submit" | "abort";
+  /** Longest wait; `undefined` = the server's `WaitResultTimeout`. */
+  readonly sliceMs?: number;
 }
 
 /** A transaction that is stuck on a participant. */

@@ -42,8 +42,15 @@ export interface Registration {
 /** What clients and operators ask for. `query` and `await` change nothing by themselves. */
 export type Request =
   | { readonly kind: "prepare"; readonly submission: Submission }
-  | { readonly kind: "submit"; readonly submission: Submission }
-  | { readonly kind: "abort"; readonly type: TransType; readonly reason: string; readonly waitResult: boolean }
+  /** `hold: false` (here and in abort): answer at once even with `waitResult`; the sender will `await` the end. */
+  | { readonly kind: "submit"; readonly submission: Submission; readonly hold?: boolean }
+  | {
+      readonly kind: "abort";
+      readonly type: TransType;
+      readonly reason: string;
+      readonly waitResult: boolean;
+      readonly hold?: boolean;
+    }
   | { readonly kind: "forceStop" }
   | { readonly kind: "registerBranch"; readonly registration: Registration }
   | { readonly kind: "prepareWorkflow"; readonly submission: Submission }
@@ -59,8 +66,9 @@ export type Request =
   | { readonly kind: "unpark" }
   /** The transaction as committed. */
   | { readonly kind: "query" }
-  /** Answered when the transaction is final or rests (D1), as the request it stands for would be; changes nothing. */
-  | { readonly kind: "await"; readonly of: "submit" | "abort" };
+  /** Answered when the transaction is final or rests (D1), as the request it stands for would be; changes nothing.
+   * After `sliceMs` the answer is a refusal with `again`. */
+  | { readonly kind: "await"; readonly of: "submit" | "abort"; readonly sliceMs: number };
 
 /** What the engine itself tells an actor. */
 export type Observation =
@@ -79,6 +87,8 @@ export interface Refusal {
   readonly message: string;
   /** Seconds, where the code says "later". */
   readonly retryAfterS?: number;
+  /** Only of an `await` whose slice is over: nothing is decided, await on. */
+  readonly again?: boolean;
   /** What stands in the place that a registration wanted (D3). */
   readonly progress?: { readonly branchId: string; readonly op: string; readonly status: OpStatus };
 }
@@ -86,7 +96,8 @@ export interface Refusal {
 /** What the sender of a request gets. */
 export type Reply =
   | Refusal
-  | { readonly kind: "accepted" }
+  /** `await`: with `hold: false`, what to await now. */
+  | { readonly kind: "accepted"; readonly await?: "submit" | "abort" }
   | {
       readonly kind: "transaction";
       readonly transaction: Transaction | undefined;

@@ -279,7 +279,7 @@ export class Actor {
   }
 
   #hold(held: Held, message: Message): void {
-    this.#replies.hold(held.of, message.reply!, message.signal, (of) =>
+    this.#replies.hold(held, message.reply!, message.signal, (of) =>
       this.#tx === undefined
         ? refused("UNAVAILABLE", `gid ${this.gid}: ask again`)
         : heldReply(this.#tx, of, this.#blocked()),

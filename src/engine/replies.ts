@@ -27,7 +27,7 @@ export class Replies {
 
   /** Holds a reply; `late` makes it when the longest wait is over. An aborted `signal` drops it. */
   hold(
-    of: Held["of"],
+    { of, sliceMs }: Held,
     reply: (reply: Reply) => void,
     signal: AbortSignal | undefined,
     late: (of: Held["of"]) => Reply,
@@ -35,9 +35,10 @@ export class Replies {
     const waiter: Waiter = {
       of,
       reply,
-      cancel: this.#clock.after(this.#longestMs, () => {
+      cancel: this.#clock.after(Math.min(sliceMs ?? this.#longestMs, this.#longestMs), () => {
         this.#waiters.delete(waiter);
-        reply(late(of));
+        const answer = late(of);
+        reply(sliceMs !== undefined && answer.kind === "refused" ? { ...answer, again: true } : answer);
       }),
     };
     this.#waiters.add(waiter);

@@ -7,6 +7,7 @@ const integration = [
   "test/cluster/**",
   "test/compat/**",
   "test/mysql/**",
+  "test/client/db/**",
   "test/browser/**",
 ];
 

@@ -1,0 +1,136 @@
+// The barrier as handlers use it, for any store with transactions: run the business code in a transaction of its own
+// (`run`), in one that the caller owns (`within`), and answer a check-back. An adapter supplies the four verbs of
+// BarrierStore.
+
+import { LocksLost } from "../errors.js";
+import type { BranchSource, RequestLike } from "../identity.js";
+import { readIdentity } from "../identity.js";
+import {
+  type BarrierResult,
+  type BarrierRow,
+  type BarrierRows,
+  type BarrierVerdict,
+  type CheckBack,
+  checkBackRow,
+  checkBackVerdict,
+  passBarrier,
+} from "./core.js";
+import { barrierFrom, type Delivery } from "./delivery.js";
+
+/**
+ * What an adapter does for one database. `Tx` is the driver's handle of an open transaction, as business code uses it.
+ */
+export interface BarrierStore<Tx> {
+  /**
+   * Commits when `work` resolves; rolls back and rejects with the same error when it rejects. Rejects if the commit is
+   * in doubt.
+   */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Runs guard statements inside `tx` under the store's lock timeout, which must not leak to the caller's statements.
+   * A lock that could not be had is rejected as `Ongoing`, a broken cycle of waiting as `LocksLost`, everything else as
+   * `BarrierError`.
+   */
+  guarded<T>(tx: Tx, statements: (rows: BarrierRows) => Promise<T>): Promise<T>;
+  /** Insert-ignores the row and makes that durable; resolves to the reason that is committed afterwards. */
+  takeCheckBack(row: BarrierRow): Promise<string | undefined>;
+}
+
+/** Settings of one barrier call. */
+export interface BarrierCallOptions {
+  /** Fixed number of this call within its handler, where calls are conditional. Default: 1, 2, … in order of calls. */
+  readonly id?: number;
+}
+
+/** What a handler may pass to say which delivery it is handling: the request itself, or what `barrierFrom` gave. */
+export type DeliverySource = Delivery | RequestLike;
+
+/** The barrier of one database. */
+export interface Guard<Tx> {
+  /**
+   * Runs `business` at most once, in one transaction with the barrier's rows. Commits for every result; what `business`
+   * throws rolls everything back and is thrown on. Throw `Failure` out of `business`, never return it.
+   */
+  run<T>(
+    delivery: DeliverySource,
+    business: (tx: Tx) => Promise<T>,
+    options?: BarrierCallOptions,
+  ): Promise<BarrierResult<T>>;
+  /**
+   * The same in a transaction that the caller opened, and commits or rolls back. It must be on the database that holds
+   * the
+   * barrier table; roll back if this rejects.
+   */
+  within<T>(
+    tx: Tx,
+    delivery: DeliverySource,
+    business: (tx: Tx) => Promise<T>,
+    options?: BarrierCallOptions,
+  ): Promise<BarrierResult<T>>;
+  /** Whether a message's local transaction is committed. If it is not yet, it never will be: the answer is final. */
+  queryPrepared(source: BranchSource | Delivery): Promise<CheckBack>;
+}
+
+/** The guard over a store. Adapters export a function of their own that calls this. */
+export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
+  async function within<T>(
+    tx: Tx,
+    source: DeliverySource,
+    business: (tx: Tx) => Promise<T>,
+    options: BarrierCallOptions = {},
+  ): Promise<BarrierResult<T>> {
+    const delivery = barrierFrom(source);
+    return pass(tx, delivery, delivery.nextBarrierId(options.id), business);
+  }
+
+  async function pass<T>(
+    tx: Tx,
+    delivery: Delivery,
+    barrierId: string,
+    business: (tx: Tx) => Promise<T>,
+  ): Promise<BarrierResult<T>> {
+    const verdict = await store.guarded(tx, (rows) => passBarrier(rows, delivery.branch, barrierId));
+    return verdict === "execute" ? { kind: "executed", value: await business(tx) } : skipped(verdict);
+  }
+
+  return {
+    within,
+    async run(source, business, options = {}) {
+      const delivery = barrierFrom(source);
+      const barrierId = delivery.nextBarrierId(options.id);
+      let started = false;
+      const once = (tx: Tx) => {
+        started = true;
+        return business(tx);
+      };
+      return retryLostLocks(
+        () => store.transaction((tx) => pass(tx, delivery, barrierId, once)),
+        () => !started,
+      );
+    },
+    async queryPrepared(source) {
+      const { gid, transType } =
+        source instanceof Object && "branch" in source ? barrierFrom(source).branch : readIdentity(source);
+      return checkBackVerdict(await retryLostLocks(() => store.takeCheckBack(checkBackRow(gid, transType))), gid);
+    },
+  };
+}
+
+/**
+ * Attempts of a transaction that lost its locks before business code ran; then the coordinator is told to ask again.
+ */
+const lockAttemptsMax = 5;
+
+async function retryLostLocks<T>(attempt: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
+  for (let count = 1; ; count++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof LocksLost) || count >= lockAttemptsMax || !mayRepeat()) throw error;
+    }
+  }
+}
+
+function skipped(verdict: Exclude<BarrierVerdict, "execute">): BarrierResult<never> {
+  return { kind: verdict };
+}

@@ -1,0 +1,169 @@
+// A barrier table and a few business numbers in memory, with transactions that behave as InnoDB's do at READ COMMITTED:
+// writes are staged, a staged key is locked until commit or rollback, a second writer waits, cycles of waiting are
+// broken.
+// It is the reference model for the database adapters, and serves tests and embedded use. Nothing is durable.
+
+import { BarrierError, LocksLost } from "../errors.js";
+import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
+import { type BarrierStore, createGuard, type Guard } from "./guard.js";
+
+/** An open transaction. Every method rejects once it has ended. */
+export interface MemoryTx {
+  /** Own staged value, else the committed one. Does not wait. */
+  get(key: string): unknown;
+  /** Locks the key, waiting for another transaction that holds it, then stages `change(current value)`. */
+  update(key: string, change: (current: unknown) => unknown): Promise<void>;
+}
+
+/** A memory database with its guard. `rows` and `values` show what is committed. */
+export interface MemoryBarrier extends Guard<MemoryTx> {
+  readonly rows: ReadonlyMap<string, BarrierRow>;
+  readonly values: ReadonlyMap<string, unknown>;
+  /** A transaction without barrier, for business code of its own; same rules as `Guard.run`. */
+  transaction<T>(work: (tx: MemoryTx) => Promise<T>): Promise<T>;
+  /** The store under the guard. */
+  readonly store: BarrierStore<MemoryTx>;
+}
+
+/** Length-prefixed, so that no two keys share a text whatever characters the ids have. */
+export function barrierKeyText({ gid, branchId, op, barrierId }: BarrierKey): string {
+  return [gid, branchId, op, barrierId].map((part) => `${part.length}:${part}`).join("");
+}
+
+interface Held {
+  readonly owner: Transaction;
+  readonly released: Promise<void>;
+}
+
+interface Database {
+  readonly rows: Map<string, BarrierRow>;
+  readonly values: Map<string, unknown>;
+  readonly locks: Map<string, Held>;
+}
+
+class Transaction implements MemoryTx {
+  readonly #database: Database;
+  readonly #rows = new Map<string, BarrierRow>();
+  readonly #values = new Map<string, unknown>();
+  readonly #held: string[] = [];
+  #release: () => void = () => {};
+  readonly #released = new Promise<void>((resolve) => {
+    this.#release = resolve;
+  });
+  #waitsFor: Transaction | undefined;
+  #open = true;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  get(key: string): unknown {
+    this.#assertOpen();
+    return this.#values.has(key) ? this.#values.get(key) : this.#database.values.get(key);
+  }
+
+  async update(key: string, change: (current: unknown) => unknown): Promise<void> {
+    await this.#lock(`value ${key}`);
+    this.#values.set(key, change(this.get(key)));
+  }
+
+  async insertIgnore(row: BarrierRow): Promise<boolean> {
+    const key = barrierKeyText(row);
+    await this.#lock(`row ${key}`);
+    if (this.#rows.has(key) || this.#database.rows.has(key)) return false;
+    this.#rows.set(key, row);
+    return true;
+  }
+
+  reason(key: BarrierKey): string | undefined {
+    const text = barrierKeyText(key);
+    return (this.#rows.get(text) ?? this.#database.rows.get(text))?.reason;
+  }
+
+  /** Makes all staged writes visible at once. */
+  commit(): void {
+    this.#assertOpen();
+    for (const [key, row] of this.#rows) this.#database.rows.set(key, row);
+    for (const [key, value] of this.#values) this.#database.values.set(key, value);
+    this.rollback();
+  }
+
+  /** Forgets what is staged and lets the waiting ones go on. */
+  rollback(): void {
+    this.#open = false;
+    for (const name of this.#held) this.#database.locks.delete(name);
+    this.#release();
+  }
+
+  #assertOpen(): void {
+    if (!this.#open) throw new BarrierError("the transaction has ended");
+  }
+
+  async #lock(name: string): Promise<void> {
+    this.#assertOpen();
+    for (;;) {
+      const held = this.#database.locks.get(name);
+      if (held?.owner === this) return;
+      if (held === undefined) break;
+      this.#assertNoCycle(held.owner);
+      this.#waitsFor = held.owner;
+      await held.released;
+      this.#waitsFor = undefined;
+      this.#assertOpen();
+    }
+    this.#database.locks.set(name, { owner: this, released: this.#released });
+    this.#held.push(name);
+  }
+
+  #assertNoCycle(owner: Transaction): void {
+    for (let at: Transaction | undefined = owner; at !== undefined; at = at.#waitsFor) {
+      if (at === this) throw new LocksLost("deadlock: two transactions wait for each other");
+    }
+  }
+}
+
+/** A new, empty database. */
+export function memoryBarrier(): MemoryBarrier {
+  const database: Database = { rows: new Map(), values: new Map(), locks: new Map() };
+  const store: BarrierStore<Transaction> = {
+    async transaction(work) {
+      const tx = new Transaction(database);
+      try {
+        const value = await work(tx);
+        tx.commit();
+        return value;
+      } catch (error) {
+        tx.rollback();
+        throw error;
+      }
+    },
+    guarded: (tx, statements) => statements(rowsOf(tx)),
+    takeCheckBack: (row) =>
+      store.transaction(async (tx) => {
+        await tx.insertIgnore(row);
+        return tx.reason(row);
+      }),
+  };
+  const { rows, values } = database;
+  return {
+    ...createGuard<MemoryTx>(asMemoryStore(store)),
+    rows,
+    values,
+    transaction: store.transaction,
+    store: asMemoryStore(store),
+  };
+}
+
+const rowsOf = (tx: Transaction): BarrierRows => ({
+  insertIgnore: (row) => tx.insertIgnore(row),
+  reason: async (key) => tx.reason(key),
+});
+
+/** Business code sees only `MemoryTx`; every handle it can have was made above. */
+function asMemoryStore(store: BarrierStore<Transaction>): BarrierStore<MemoryTx> {
+  return {
+    transaction: (work) => store.transaction(work),
+    guarded: (tx, statements) => store.guarded(tx as Transaction, statements),
+    takeCheckBack: (row) => store.takeCheckBack(row),
+  };
+}

@@ -1,0 +1,19 @@
+// Names of tables are the only text that reaches SQL unbound; they come from configuration and are checked here.
+
+import { TandemError } from "../errors.js";
+
+/**
+ * `name` or `schema.name`, each part quoted. Letters, digits, `_` and `$` only; anything else throws
+ * DTX_INVALID_INPUT.
+ */
+export function quotedTable(name: string, quote: "`" | '"'): string {
+  if (/^[A-Za-z0-9_$]{1,63}(\.[A-Za-z0-9_$]{1,63})?$/.test(name)) {
+    return name
+      .split(".")
+      .map((part) => `${quote}${part}${quote}`)
+      .join(".");
+  }
+  throw new TandemError("DTX_INVALID_INPUT", `not a table name: ${JSON.stringify(name)}`, {
+    hint: "write table or schema.table with letters, digits, _ and $",
+  });
+}

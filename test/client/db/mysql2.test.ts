@@ -1,0 +1,153 @@
+// The barrier on a real MariaDB: the conformance every store passes, and what only this database can get wrong.
+import { createPool, type Pool, type RowDataPacket } from "mysql2/promise";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { barrierFrom } from "../../../src/client/barrier/delivery.js";
+import { type MysqlBarrier, mysqlBarrier } from "../../../src/client/barrier/mysql2.js";
+import { BarrierError, InvalidBranch, Ongoing } from "../../../src/client/errors.js";
+import { available, type Database, makeDatabase, type Server, startMariadb } from "../../servers.js";
+import { barrierConformance } from "../barrier/conformance.js";
+import type { World } from "../barrier/world.js";
+import { mysqlWorld } from "./mysqlworld.js";
+
+let server: Server;
+let database: Database;
+let pool: Pool;
+let guard: MysqlBarrier;
+let world: World<unknown>;
+
+const here = await available("mysql");
+
+beforeAll(async () => {
+  if (!here) return;
+  server = await startMariadb();
+  database = await makeDatabase(server);
+  pool = createPool({ uri: database.url, connectionLimit: 12 });
+  guard = mysqlBarrier(pool, { table: `${database.name}.barrier` });
+  await guard.migrate();
+  world = await mysqlWorld(pool, guard, "barrier");
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await database?.drop();
+  await server?.stop();
+});
+
+const action = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "action" });
+const compensation = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "compensate" });
+const lockWait = async (connection: { query: Pool["query"] }) => {
+  const [rows] = await connection.query<(RowDataPacket & { seconds: number })[]>(
+    "select @@session.innodb_lock_wait_timeout as seconds",
+  );
+  return rows[0]?.seconds;
+};
+
+describe.runIf(here)("barrier on MariaDB", () => {
+  barrierConformance(() => world, { traces: 150, pauseMsMax: 8 });
+
+  it("answers ongoing when a delivery outlasts another's lock timeout, and puts the setting back", async () => {
+    const patient = mysqlBarrier(pool, { table: "barrier", lockTimeout: "1s" });
+    let finish = () => {};
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    let inside = () => {};
+    const started = new Promise<void>((resolve) => {
+      inside = resolve;
+    });
+    const slow = patient.run(action("slow"), async () => {
+      inside();
+      await held;
+    });
+    await started;
+    const began = performance.now();
+    await expect(patient.run(compensation("slow"), async () => {})).rejects.toThrow(Ongoing);
+    expect(performance.now() - began).toBeLessThan(3_000);
+    finish();
+    expect((await slow).kind).toBe("executed");
+    expect((await patient.run(compensation("slow"), async () => {})).kind).toBe("executed");
+    const connections = await Promise.all(Array.from({ length: 12 }, () => pool.getConnection()));
+    const settings = await Promise.all(connections.map(lockWait));
+    for (const connection of connections) connection.release();
+    expect(new Set(settings)).toEqual(new Set([50]));
+  });
+
+  it("does not let the barrier's lock timeout reach the business statements", async () => {
+    const result = await guard.run(action("setting"), lockWait);
+    expect(result).toEqual({ kind: "executed", value: 50 });
+  });
+
+  it("leaves commit and rollback to the owner of the transaction", async () => {
+    const connection = await pool.getConnection();
+    await connection.beginTransaction();
+    expect((await guard.within(connection, action("within"), async () => 7)).kind).toBe("executed");
+    await connection.rollback();
+    expect(await world.rows("within")).toEqual([]);
+    await connection.beginTransaction();
+    await connection.query("select 1");
+    expect(await guard.within(connection, action("within"), async () => 7)).toEqual({ kind: "executed", value: 7 });
+    await connection.commit();
+    connection.release();
+    expect((await guard.run(action("within"), async () => 8)).kind).toBe("duplicate");
+  });
+
+  it("tells a duplicate although the owner's snapshot is older than the row", async () => {
+    const connection = await pool.getConnection();
+    await connection.query("set session transaction isolation level repeatable read");
+    await connection.beginTransaction();
+    await connection.query("select count(*) from barrier");
+    await guard.run(action("snapshot"), async () => {});
+    expect((await guard.within(connection, action("snapshot"), async () => {})).kind).toBe("duplicate");
+    await connection.rollback();
+    connection.release();
+  });
+
+  it("names the missing table and the way out", async () => {
+    const lost = mysqlBarrier(pool, { table: "nowhere" });
+    const error = await lost.run(action("lost"), async () => {}).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(BarrierError);
+    expect(error).toMatchObject({
+      message: expect.stringContaining("`nowhere`"),
+      hint: expect.stringContaining("migrate"),
+    });
+  });
+
+  it("refuses an id that the table would shorten, whatever its column's width", async () => {
+    await pool.query("create table narrow like barrier");
+    await pool.query("alter table narrow modify gid varchar(4) collate utf8mb4_bin");
+    const narrow = mysqlBarrier(pool, { table: "narrow" });
+    await expect(narrow.run(action("abcdef"), async () => {})).rejects.toThrow(BarrierError);
+    const [rows] = await pool.query<RowDataPacket[]>("select * from narrow");
+    expect(rows).toEqual([]);
+  });
+
+  it("raises an alarm where the collation takes two gids for one, instead of skipping the second", async () => {
+    await pool.query("create table loose like barrier");
+    await pool.query("alter table loose convert to character set utf8mb4 collate utf8mb4_general_ci");
+    const loose = mysqlBarrier(pool, { table: "loose" });
+    await loose.run(action("AbC"), async () => {});
+    await expect(loose.run(action("aBc"), async () => {})).rejects.toThrow(/takes "aBc" and "AbC" for one id/);
+    await expect(loose.run(action("AbC "), async () => {})).rejects.toThrow(InvalidBranch);
+  });
+
+  it("cleans only rows that are old enough, and refuses to delete young ones", async () => {
+    await guard.run(action("old"), async () => {});
+    await guard.run(action("young"), async () => {});
+    await pool.query("update barrier set create_time = now() - interval 8 day where gid = 'old'");
+    expect(await guard.clean()).toBe(1);
+    expect(await world.rows("old")).toEqual([]);
+    expect(await world.rows("young")).toHaveLength(1);
+    await expect(guard.clean({ older: "1h" })).rejects.toThrow(/younger than a day/);
+  });
+
+  it("answers an error when the connection dies before the commit, and runs the next delivery", async () => {
+    const gid = "killed";
+    await expect(
+      guard.run(action(gid), async (connection) => {
+        const [rows] = await connection.query<(RowDataPacket & { id: number })[]>("select connection_id() as id");
+        await pool.query(`kill ${rows[0]?.id}`);
+      }),
+    ).rejects.toThrow();
+    expect((await guard.run(action(gid), async () => {})).kind).toBe("executed");
+  });
+});

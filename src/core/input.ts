@@ -67,8 +67,8 @@ export type Request =
   /** The transaction as committed. */
   | { readonly kind: "query" }
   /** Answered when the transaction is final or rests (D1), as the request it stands for would be; changes nothing.
-   * After `sliceMs` the answer is a refusal with `again`. */
-  | { readonly kind: "await"; readonly of: "submit" | "abort"; readonly sliceMs: number };
+   * After `sliceMs`, when given, the answer is a refusal with `again`. */
+  | { readonly kind: "await"; readonly of: "submit" | "abort"; readonly sliceMs?: number };
 
 /** What the engine itself tells an actor. */
 export type Observation =

@@ -22,10 +22,7 @@ import { listCursor, readListCursor } from "../cursor.js";
 import { matches } from "../filter.js";
 import { MemoryKeyValues } from "./keyvalues.js";
 
-/**
- * What befalls a commit: it is not begun, or its answer is lost, it being written (`doubtWritten`) or not
- * (`doubtLost`).
- */
+/** What befalls a commit: not begun, or its answer lost, it being written (`doubtWritten`) or not (`doubtLost`). */
 export type CommitFault = "unavailable" | "doubtWritten" | "doubtLost";
 
 /** Switches for tests; all off at first. */

@@ -1,0 +1,84 @@
+/**
+ * Messages between nodes: a version byte, then msgpack. What is of another version, too large or not whole is refused
+ * before anything in it is believed; a message never gives its sender a right.
+ */
+import { Packr } from "msgpackr";
+import type { Reply, Request } from "../src/core/input.js";
+import type { ShardRow } from "../src/ports/leases.js";
+
+/** First byte of every message. Nodes of a rolling upgrade read this and the previous one. */
+export const messageVersion = 1;
+
+/** Asks of one node to another, put together: what the sender had ready. */
+export interface Asks {
+  readonly kind: "asks";
+  readonly from: string;
+  readonly items: readonly { readonly id: number; readonly gid: string; readonly request: Request }[];
+}
+
+export interface Answers {
+  readonly kind: "answers";
+  readonly from: string;
+  readonly items: readonly { readonly id: number; readonly reply: Reply }[];
+}
+
+/** Rows of the shard table that the sender has just written. A hint. */
+export interface Changed {
+  readonly kind: "changed";
+  readonly from: string;
+  readonly shards: readonly ShardRow[];
+}
+
+export type Message = Asks | Answers | Changed;
+
+const packr = new Packr({ useRecords: false, structuredClone: false });
+
+export function encode(message: Message): Uint8Array {
+  const body = packr.pack(message);
+  const bytes = new Uint8Array(body.length + 1);
+  bytes[0] = messageVersion;
+  bytes.set(body, 1);
+  return bytes;
+}
+
+/** The message, or why it is none. */
+export function decode(bytes: Uint8Array): Message | { readonly kind: "unreadable"; readonly why: string } {
+  if (bytes.length < 2) return unreadable(`${bytes.length} bytes met, needed at least 2`);
+  if (bytes[0] !== messageVersion) return unreadable(`message version ${bytes[0]} met, needed ${messageVersion}`);
+  try {
+    const message: unknown = packr.unpack(bytes.subarray(1));
+    return isMessage(message) ? message : unreadable("neither asks, answers nor changed");
+  } catch (cause) {
+    return unreadable(String(cause));
+  }
+}
+
+function unreadable(why: string): { readonly kind: "unreadable"; readonly why: string } {
+  return { kind: "unreadable", why };
+}
+
+function isMessage(value: unknown): value is Message {
+  if (typeof value !== "object" || value === null) return false;
+  const { kind, from, items, shards } = value as Record<string, unknown>;
+  if (typeof from !== "string") return false;
+  if (kind === "changed") return Array.isArray(shards) && shards.every(isShardRow);
+  return (kind === "asks" || kind === "answers") && Array.isArray(items) && items.every((item) => isItem(item, kind));
+}
+
+function isShardRow(value: unknown): boolean {
+  const row = value as Partial<ShardRow> | null;
+  return Number.isInteger(row?.shard) && Number.isInteger(row?.epoch) && typeof row?.owner === "string";
+}
+
+function isItem(value: unknown, kind: "asks" | "answers"): boolean {
+  const item = value as {
+    id?: unknown;
+    gid?: unknown;
+    request?: { kind?: unknown };
+    reply?: { kind?: unknown };
+  } | null;
+  if (!Number.isInteger(item?.id)) return false;
+  return kind === "answers"
+    ? typeof item?.reply?.kind === "string"
+    : typeof item?.gid === "string" && typeof item?.request?.kind === "string";
+}

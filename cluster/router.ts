@@ -1,0 +1,119 @@
+/**
+ * Any node takes any request: the router carries it out here when this node owns the gid, else asks the owner, and waits
+ * a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so that a
+ * dead owner costs a slice and not the answer.
+ */
+import { type Reply, type Request, refused } from "../src/core/input.js";
+import { shardOf } from "../src/core/shard.js";
+import type { Clock } from "../src/ports/clock.js";
+import type { Coordinator } from "../src/ports/coordinator.js";
+import type { Link } from "./link.js";
+import type { View } from "./view.js";
+
+export interface RouterSettings {
+  readonly self: string;
+  /** How long a request waits for its shard to have an owner: lease + 1 s. */
+  readonly ownerWaitMs: number;
+  /** How long one ask may take before it is asked again. */
+  readonly askMs: number;
+  readonly sliceMs: number;
+  readonly waitResultMs: number;
+  /** Requests that wait for an owner; refused beyond. */
+  readonly waitersMax: number;
+}
+
+export class Router implements Coordinator {
+  readonly #here: Coordinator;
+  readonly #link: Pick<Link, "ask">;
+  readonly #view: View;
+  readonly #clock: Clock;
+  readonly #settings: RouterSettings;
+  #waiters = 0;
+
+  constructor(here: Coordinator, link: Pick<Link, "ask">, view: View, clock: Clock, settings: RouterSettings) {
+    this.#here = here;
+    this.#link = link;
+    this.#view = view;
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  async handle(gid: string, request: Request, signal?: AbortSignal): Promise<Reply> {
+    const holds = request.kind === "submit" || request.kind === "abort";
+    if (!holds || request.hold === false) return this.#route(gid, request, signal);
+    const reply = await this.#route(gid, { ...request, hold: false }, signal);
+    return reply.kind === "accepted" && reply.await !== undefined ? this.#awaitEnd(gid, reply.await, signal) : reply;
+  }
+
+  async #awaitEnd(gid: string, of: "submit" | "abort", signal: AbortSignal | undefined): Promise<Reply> {
+    const untilMs = this.#clock.monotonicMs() + this.#settings.waitResultMs;
+    const ask: Request = { kind: "await", of, sliceMs: this.#settings.sliceMs };
+    for (;;) {
+      const reply = await this.#route(gid, ask, signal);
+      const asksAgain = reply.kind === "refused" && (reply.again === true || reply.code === "UNAVAILABLE");
+      if (!asksAgain || signal?.aborted) return reply;
+      if (this.#clock.monotonicMs() < untilMs) continue;
+      return refused("ONGOING", `gid ${gid}: ${reply.message.replace(/ ONGOING$/, "")}. ONGOING`);
+    }
+  }
+
+  /** Finds the owner, as often as it takes within the bound. */
+  async #route(gid: string, request: Request, signal: AbortSignal | undefined): Promise<Reply> {
+    const { self, ownerWaitMs, askMs } = this.#settings;
+    const shard = shardOf(gid);
+    const untilMs = this.#clock.monotonicMs() + ownerWaitMs;
+    for (let turn = 0; ; turn++) {
+      const owner = this.#view.ownerOf(shard)?.name;
+      const reply = await this.#askOwner(owner, gid, request, signal, Math.max(askMs, sliceOf(request) * 2));
+      if (reply !== undefined && !(reply.kind === "refused" && reply.code === "NOT_OWNER")) return reply;
+      if (signal?.aborted) return unavailable(`gid ${gid}: the caller has left`);
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      if (leftMs <= 0)
+        return unavailable(
+          `gid ${gid}: shard ${shard} has no owner that answers, the last known is '${owner ?? self}'`,
+        );
+      if (reply !== undefined || owner === undefined) {
+        if (!(await this.#waitForChange(Math.min(leftMs, 20 * 2 ** Math.min(turn, 5)))))
+          return unavailable(`${this.#waiters} requests wait for an owner already`);
+      }
+    }
+  }
+
+  async #askOwner(
+    owner: string | undefined,
+    gid: string,
+    request: Request,
+    signal: AbortSignal | undefined,
+    timeoutMs: number,
+  ): Promise<Reply | undefined> {
+    if (owner === undefined) return undefined;
+    if (owner === this.#settings.self) return this.#here.handle(gid, request, signal);
+    return this.#link.ask(owner, gid, request, timeoutMs);
+  }
+
+  /** Until the view changes or the time is over; `false`: too many wait already. */
+  async #waitForChange(waitMs: number): Promise<boolean> {
+    if (this.#waiters >= this.#settings.waitersMax) return false;
+    this.#waiters++;
+    await new Promise<void>((resolve) => {
+      const forget = this.#view.onChange(() => {
+        cancel();
+        resolve();
+      });
+      const cancel = this.#clock.after(waitMs, () => {
+        forget();
+        resolve();
+      });
+    });
+    this.#waiters--;
+    return true;
+  }
+}
+
+function sliceOf(request: Request): number {
+  return request.kind === "await" ? (request.sliceMs ?? 0) : 0;
+}
+
+function unavailable(message: string): Reply {
+  return { ...refused("UNAVAILABLE", message), retryAfterS: 1 };
+}

@@ -1,0 +1,13 @@
+/**
+ * Messages between the nodes of a cluster: best effort. One may be lost, doubled, late, or overtaken by a later one;
+ * whoever sends must be able to ask again. No right ever travels this way.
+ */
+export interface Bus {
+  /** Sends to one node, by name. `false`: cannot be sent this way at all (too large, not connected); nothing was sent. */
+  send(to: string, message: Uint8Array): boolean;
+  /** Sends to all other nodes. */
+  announce(message: Uint8Array): void;
+  /** Sets who gets the messages for this node. */
+  receive(handler: (message: Uint8Array) => void): void;
+  close(): Promise<void>;
+}

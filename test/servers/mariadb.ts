@@ -17,14 +17,14 @@ const execute = promisify(execFile);
 export interface MariadbOptions {
   /** A server of the suite's own, although one is given by the environment: for suites that kill or restart it. */
   readonly own?: boolean;
-  /** Further flags of `mariadbd`, for example `--max-allowed-packet=1M`. They come last and win. */
+  /** Further flags of `mariadbd`, for example `--max-allowed-packet=1M`. They come last and win, and imply `own`. */
   readonly args?: readonly string[];
 }
 
 /** Starts MariaDB, every commit flushed to disk. Rejects when none can be had; ask `available("mysql")` first. */
 export async function startMariadb(options: MariadbOptions = {}): Promise<Server> {
   const given = urlFromEnvironment("mysql");
-  if (given !== undefined && options.own !== true) return foreignServer(given, 3306);
+  if (given !== undefined && options.own !== true && options.args === undefined) return foreignServer(given, 3306);
   const binary = await findBinary("mysql");
   if (binary === undefined) throw new Error("no MariaDB or MySQL here");
   const template = await ensureTemplate(binary);

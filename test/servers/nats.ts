@@ -9,14 +9,14 @@ import { foreignServer, freePort, makeFolder, run, type Server } from "./program
 export interface NatsOptions {
   /** A server of the suite's own, although one is given by the environment: for suites that kill or restart it. */
   readonly own?: boolean;
-  /** Text of a configuration file (users, TLS, limits); address and port are set by flags and win. */
+  /** Text of a configuration file (users, TLS, limits); address and port are set by flags and win. Implies `own`. */
   readonly config?: string;
 }
 
 /** Starts nats-server. Rejects when none can be had; ask `available("nats")` first. */
 export async function startNats(options: NatsOptions = {}): Promise<Server> {
   const given = urlFromEnvironment("nats");
-  if (given !== undefined && options.own !== true) return foreignServer(given, 4222);
+  if (given !== undefined && options.own !== true && options.config === undefined) return foreignServer(given, 4222);
   const command = await findBinary("nats");
   if (command === undefined) throw new Error("no nats-server here");
   const folder = await makeFolder("nats");

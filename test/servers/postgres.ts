@@ -14,14 +14,14 @@ const execute = promisify(execFile);
 export interface PostgresOptions {
   /** A server of the suite's own, although one is given by the environment: for suites that kill or restart it. */
   readonly own?: boolean;
-  /** Further settings, each `name=value`. Prepared transactions are switched on already. */
+  /** Further settings, each `name=value`. Prepared transactions are switched on already. Implies `own`. */
   readonly settings?: readonly string[];
 }
 
 /** Starts Postgres with a fresh cluster. Rejects when none can be had; ask `available("postgres")` first. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Server> {
   const given = urlFromEnvironment("postgres");
-  if (given !== undefined && options.own !== true) return foreignServer(given, 5432);
+  if (given !== undefined && options.own !== true && options.settings === undefined) return foreignServer(given, 5432);
   const command = await findBinary("postgres");
   if (command === undefined) throw new Error("no Postgres here");
   const initdb = await findProgram("initdb", [dirname(command)]);

@@ -16,6 +16,7 @@ export interface Asks {
   readonly items: readonly { readonly id: number; readonly gid: string; readonly request: Request }[];
 }
 
+/** Replies, in any order; an ask may be answered twice or never. */
 export interface Answers {
   readonly kind: "answers";
   readonly from: string;
@@ -29,10 +30,12 @@ export interface Changed {
   readonly shards: readonly ShardRow[];
 }
 
+/** Everything that nodes say to one another. */
 export type Message = Asks | Answers | Changed;
 
 const packr = new Packr({ useRecords: false, structuredClone: false });
 
+/** Version byte and body; the caller may keep the bytes. */
 export function encode(message: Message): Uint8Array {
   const body = packr.pack(message);
   const bytes = new Uint8Array(body.length + 1);

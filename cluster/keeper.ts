@@ -21,6 +21,7 @@ export interface Tenant {
   usurped(): void;
 }
 
+/** Times in milliseconds; `renewMs` is at most a third of `leaseMs`. */
 export interface KeeperSettings {
   readonly name: string;
   /** URL at which other nodes reach this one. */
@@ -267,7 +268,7 @@ export class Keeper implements Ownership {
     }
   }
 
-  /** Only a node that has seen the store steadily for a whole lease may judge others: after an outage all have expired. */
+  /** Only who has seen the store steadily for a whole lease may judge others: after an outage all leases are over. */
   async #fenceDead(sight: Sight): Promise<ReadonlySet<string>> {
     const fenced = new Set<string>();
     const steadyMs = this.#clock.monotonicMs() - (this.#steadySinceMs ?? Number.POSITIVE_INFINITY);

@@ -85,7 +85,7 @@ export class Link {
     });
   }
 
-  /** Sends items in as few messages as the bus takes; a single one that it does not take is left to its asker's timeout. */
+  /** As few messages as the bus takes; an item that it does not take even alone is left to the timeout of who asked. */
   #send<T>(to: string, items: readonly T[], wrap: (items: readonly T[]) => Asks | Answers): void {
     for (let i = 0; i < items.length; i += itemsMax) {
       const part = items.slice(i, i + itemsMax);

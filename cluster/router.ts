@@ -1,6 +1,6 @@
 /**
- * Any node takes any request: the router carries it out here when this node owns the gid, else asks the owner, and waits
- * a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so that a
+ * Any node takes any request: the router carries it out here when this node owns the gid, else asks the owner, and
+ * waits a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so that a
  * dead owner costs a slice and not the answer.
  */
 import { type Reply, type Request, refused } from "../src/core/input.js";
@@ -10,6 +10,7 @@ import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Link } from "./link.js";
 import type { View } from "./view.js";
 
+/** Bounds of every wait, so that no request waits for an owner that never comes. */
 export interface RouterSettings {
   readonly self: string;
   /** How long a request waits for its shard to have an owner: lease + 1 s. */

@@ -7,6 +7,7 @@ import type { Cancel, Clock } from "./ports/clock.js";
 /** Longest native timer (D25), milliseconds; whoever needs more looks again then. */
 const longestMs = 3_600_000;
 
+/** A clock for one process; two of them know nothing of each other. */
 export function systemClock(): Clock {
   let lastMs = 0;
   return {

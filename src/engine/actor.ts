@@ -102,6 +102,16 @@ export class Actor {
     );
   }
 
+  /** A call is on the wire. */
+  get calling(): boolean {
+    return this.#onWire() > 0;
+  }
+
+  /** A turn is under way: its commit may not be durable yet. */
+  get busy(): boolean {
+    return this.#busy;
+  }
+
   /** Inputs that wait. */
   get queued(): number {
     return this.#mailbox.length;
@@ -299,6 +309,7 @@ export class Actor {
       ticket.withdraw();
       this.#calls.delete(op);
     }
+    if (this.#services.draining.has(this.shard)) return;
     for (const op of wanted) {
       const before = waitsFor(tx, op);
       if (this.#calls.has(op) || (before !== undefined && this.#calls.has(before))) continue;

@@ -31,16 +31,26 @@ export class Committer {
   readonly #observer: Observer;
   readonly #log: Log;
   readonly #limits: FlushLimits;
+  readonly #mayWrite: () => boolean;
   #queue: Waiting[] = [];
   #flushing: Promise<void> | undefined;
   #unavailableSinceMs: number | undefined;
 
-  constructor(store: Store, clock: Clock, observer: Observer, log: Log, limits: FlushLimits) {
+  /** @param mayWrite whether this node's lease lasts: without it nothing is sent to the store. */
+  constructor(
+    store: Store,
+    clock: Clock,
+    observer: Observer,
+    log: Log,
+    limits: FlushLimits,
+    mayWrite: () => boolean = () => true,
+  ) {
     this.#store = store;
     this.#clock = clock;
     this.#observer = observer;
     this.#log = log;
     this.#limits = limits;
+    this.#mayWrite = mayWrite;
   }
 
   /** Commits that wait for a flush or are in one. */
@@ -92,6 +102,7 @@ export class Committer {
     const commits = batch.map(({ commit }) => commit);
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
       try {
+        if (!this.#mayWrite()) throw new StoreUnavailable("the lease of this node is over, it stands still");
         const startedMs = this.#clock.monotonicMs();
         const verdicts = await this.#store.commit(commits);
         this.#observer.flushed(commits.length, this.#clock.monotonicMs() - startedMs);

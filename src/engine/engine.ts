@@ -44,6 +44,9 @@ export class Engine implements Coordinator {
   readonly #services: Services;
   readonly #actors = new Map<string, Actor>();
   readonly #isolated = new Set<string>();
+  readonly #draining = new Set<number>();
+  /** Shards of `#draining` that take no more requests. */
+  readonly #shut = new Set<number>();
   readonly #admission: Admission;
   readonly #recovery: Recovery;
   readonly #retention: Retention;
@@ -56,10 +59,11 @@ export class Engine implements Coordinator {
     this.#services = {
       ...ports,
       settings,
-      committer: new Committer(store, clock, observer, log, settings.flush),
+      committer: new Committer(store, clock, observer, log, settings.flush, () => ownership.remainingMs() > 0),
       dispatcher: new Dispatcher(callers, clock, observer, ownership, settings.dispatch),
       ids: new Ids(store),
       timers: new Timers(clock, (gid) => this.wake(gid)),
+      draining: this.#draining,
     };
     this.#admission = new Admission(this.#services, () => this.#actors.size);
     this.#recovery = new Recovery(
@@ -129,6 +133,25 @@ export class Engine implements Coordinator {
     for (const shard of shards) this.#services.ids.forget(shard);
     for (const actor of [...this.#actors.values()]) if (shards.has(actor.shard)) actor.end("lost");
     this.#services.timers.clearIf((gid) => shards.has(shardOf(gid)));
+    for (const shard of shards) this.#draining.delete(shard);
+    for (const shard of shards) this.#shut.delete(shard);
+  }
+
+  /**
+   * Ends the work on shards in good order: no call starts, those on the wire are waited for at most `graceMs`, then no
+   * request is taken and what is decided is flushed. `lost` follows.
+   */
+  async drain(shards: ReadonlySet<number>, graceMs: number): Promise<void> {
+    const { clock } = this.#services;
+    const until = async (limitMs: number, done: (actor: Actor) => boolean) => {
+      const endMs = clock.monotonicMs() + limitMs;
+      const open = () => [...this.#actors.values()].some((actor) => shards.has(actor.shard) && !done(actor));
+      while (open() && clock.monotonicMs() < endMs) await new Promise<void>((resolve) => void clock.after(10, resolve));
+    };
+    for (const shard of shards) this.#draining.add(shard);
+    await until(graceMs, (actor) => !actor.calling);
+    for (const shard of shards) this.#shut.add(shard);
+    await until(1000, (actor) => !actor.busy);
   }
 
   /**
@@ -155,8 +178,9 @@ export class Engine implements Coordinator {
 
   #refusal(gid: string, request: Request): Refusal | undefined {
     if (this.#closing) return { ...refused("UNAVAILABLE", "this node is shutting down, ask again"), retryAfterS: 1 };
-    if (this.#services.ownership.epochOf(shardOf(gid)) === undefined)
-      return refused("NOT_OWNER", `gid ${gid}: this node does not own shard ${shardOf(gid)}`);
+    const shard = shardOf(gid);
+    if (this.#services.ownership.epochOf(shard) === undefined || this.#shut.has(shard))
+      return refused("NOT_OWNER", `gid ${gid}: this node does not own shard ${shard}`);
     if (this.#isolated.has(gid) && request.kind !== "query")
       return refused("INTERNAL", `gid ${gid}: stopped, the store refused what it would record; see the log`);
     return this.#admission.refuse(request, this.#actors.get(gid));

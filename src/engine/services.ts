@@ -52,5 +52,7 @@ export interface Services {
   readonly dispatcher: Dispatcher;
   readonly ids: Ids;
   readonly timers: Timers;
+  /** Shards that are about to be handed over: their transactions start no calls. */
+  readonly draining: ReadonlySet<number>;
   readonly settings: EngineSettings;
 }

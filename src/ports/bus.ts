@@ -3,7 +3,7 @@
  * whoever sends must be able to ask again. No right ever travels this way.
  */
 export interface Bus {
-  /** Sends to one node, by name. `false`: cannot be sent this way at all (too large, not connected); nothing was sent. */
+  /** Sends to one node, by name. `false`: nothing was sent, it cannot go this way (too large, not connected). */
   send(to: string, message: Uint8Array): boolean;
   /** Sends to all other nodes. */
   announce(message: Uint8Array): void;

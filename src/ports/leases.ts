@@ -7,6 +7,7 @@
 /** `leaving` serves what it has and gets nothing more; `fenced` has lost everything and must join anew. */
 export type NodeState = "live" | "leaving" | "fenced";
 
+/** A node as its row says; the newest incarnation of a name is the only one that counts. */
 export interface NodeRow {
   readonly name: string;
   readonly incarnation: number;
@@ -17,6 +18,7 @@ export interface NodeRow {
   readonly address: string;
 }
 
+/** Right to a shard: owner and incarnation hold it under `epoch`, which only ever grows. */
 export interface ShardRow {
   readonly shard: number;
   readonly epoch: number;
@@ -38,7 +40,7 @@ export interface Leases {
   join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }>;
   /** Extends the lease if the row still has this incarnation and is not fenced, and looks; one round trip. */
   renew(name: string, incarnation: number, leaseMs: number, leaving: boolean): Promise<Sight>;
-  /** Ends the rights of a node whose lease is over by the store's clock; `false` when it was not, or somebody was faster. */
+  /** Ends the rights of a node whose lease is over by the store's clock; `false`: it was not, or another was faster. */
   fence(name: string, incarnation: number): Promise<boolean>;
   /** Takes those of the shards that are still as given, each under the next epoch; resolves to what was taken. */
   claim(shards: readonly ShardRow[], name: string, incarnation: number): Promise<readonly ShardRow[]>;

@@ -1,0 +1,22 @@
+/**
+ * What an operation's rejection means to its client. Every codec catches in one place and asks here, so that all
+ * protocols say the same, and nothing internal (a stack, SQL, a path) is ever said.
+ */
+import { type Refusal, refused } from "../core/input.js";
+import type { Log } from "../ports/observer.js";
+import { StoreUnavailable } from "../ports/store.js";
+import { InvalidInput } from "../wire/invalid.js";
+
+/** Seconds after which asking again makes sense when the store is away. */
+const retryAfterS = 1;
+
+/** The refusal that an error stands for; what nobody expected is logged and told as INTERNAL without details. */
+export function refusalOf(error: unknown, log: Log): Refusal {
+  if (error instanceof InvalidInput) return error.refusal;
+  if (error instanceof StoreUnavailable) {
+    log.warn("store unavailable", { error: error.message });
+    return { ...refused("UNAVAILABLE", "the store cannot be reached now, ask again"), retryAfterS };
+  }
+  log.error("operation failed", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  return refused("INTERNAL", "the server met an error of its own, it is in the log");
+}

@@ -1,0 +1,59 @@
+/**
+ * The HTTP gateway: all routes over one set of operations, on one server. Knows no engine and no adapter, only the
+ * operations and what operators want to see.
+ */
+import type { Metrics } from "../../metrics/metrics.js";
+import type { Clock } from "../../ports/clock.js";
+import type { Log } from "../../ports/observer.js";
+import type { Store } from "../../ports/store.js";
+import type { EngineStats, Targets } from "../../ports/targets.js";
+import type { InputLimits } from "../../wire/limits.js";
+import type { Operations } from "../operations.js";
+import { dtmRoutes } from "./dtm.js";
+import { registerGauges } from "./gauges.js";
+import { jsonRpcRoute } from "./jsonrpc.js";
+import { probeRoutes } from "./probes.js";
+import type { Route } from "./route.js";
+import { createHttpServer, type HttpServer, type HttpSettings, httpSettings } from "./server.js";
+
+export interface HttpGatewayDeps {
+  readonly operations: Operations;
+  readonly limits: InputLimits;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly store: Pick<Store, "count" | "list">;
+  readonly stats: () => EngineStats;
+  readonly targets: Targets;
+  readonly node: NodeInfo;
+  /** Where `httpSettings` are not to count. */
+  readonly settings?: Partial<HttpSettings>;
+}
+
+/** What a node says of itself. */
+export interface NodeInfo {
+  readonly name: string;
+  readonly version: string;
+  /** As configured, without secrets: `lmdb:data`. */
+  readonly store: string;
+  readonly startedAtMs: number;
+}
+
+/** The gateway, not yet listening. */
+export function createHttpGateway(deps: HttpGatewayDeps): HttpServer {
+  const { operations, limits, log, clock, metrics, node } = deps;
+  const nowMs = () => clock.nowMs();
+  const routes: readonly Route[] = [
+    ...dtmRoutes({ operations, limits, version: node.version, nowMs }),
+    jsonRpcRoute({ operations, limits, log }),
+    ...probeRoutes(deps),
+  ];
+  registerGauges(deps);
+  return createHttpServer(routes, {
+    limits,
+    log,
+    clock,
+    meter: (api) => metrics.api("http", api),
+    settings: { ...httpSettings, ...deps.settings },
+  });
+}

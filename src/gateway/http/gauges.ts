@@ -1,0 +1,75 @@
+/**
+ * Gauges, read when metrics are asked for. What is dear to count is counted at most once in a while.
+ */
+import type { Metrics } from "../../metrics/metrics.js";
+import type { Clock } from "../../ports/clock.js";
+import type { Store } from "../../ports/store.js";
+import type { EngineStats, Targets } from "../../ports/targets.js";
+
+export interface GaugeDeps {
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly store: Pick<Store, "count" | "list">;
+  readonly stats: () => EngineStats;
+  readonly targets: Targets;
+}
+
+/** Between two looks into the store. */
+const countEveryMs = 10_000;
+/** Pages read to find the oldest unfinished transaction; beyond them the age is a lower bound. */
+const pagesMax = 20;
+const pageSize = 500;
+
+/** Registers all of them. */
+export function registerGauges({ metrics, clock, store, stats, targets }: GaugeDeps): void {
+  const one = (name: string, help: string, read: (stats: EngineStats) => number) =>
+    metrics.gauge(name, help, [], () => [[{}, read(stats())]]);
+  one("tandem_resident_transactions", "Transactions in memory", (now) => now.resident);
+  one("tandem_commit_queue_length", "Transitions that wait for a flush", (now) => now.commitsQueued);
+  one("tandem_calls_in_flight", "Calls on the wire", (now) => now.callsInFlight);
+  one("tandem_calls_waiting", "Calls held back by breakers and limits", (now) => now.callsWaiting);
+  one("tandem_timers", "Wake times in memory", (now) => now.timers);
+  one("tandem_overloaded", "1 while new transactions are refused", (now) => Number(now.overloaded));
+  one("tandem_store_unavailable_seconds", "Since the store took a write; 0 while it takes them", (now) =>
+    now.storeUnavailableMs === undefined ? 0 : now.storeUnavailableMs / 1000,
+  );
+  const counts = atMostEvery(countEveryMs, clock, () => store.count());
+  metrics.gauge("tandem_transactions", "Stored transactions", ["type", "status"], async () =>
+    (await counts()).map(({ type, status, transactions }) => [{ type, status }, transactions]),
+  );
+  const oldest = atMostEvery(countEveryMs, clock, () => oldestUnfinishedMs(store));
+  metrics.gauge("tandem_oldest_unfinished_seconds", "Age of the oldest unfinished transaction", [], async () => {
+    const createdAtMs = await oldest();
+    return [[{}, createdAtMs === undefined ? 0 : Math.max(0, clock.nowMs() - createdAtMs) / 1000]];
+  });
+  metrics.gauge("tandem_breaker_open", "1 while the breaker of a target is open or probing", ["target"], () =>
+    targets.list().map(({ target, breaker }) => [{ target }, Number(breaker !== "closed")]),
+  );
+}
+
+async function oldestUnfinishedMs(store: Pick<Store, "list">): Promise<number | undefined> {
+  let oldest: number | undefined;
+  let cursor: string | undefined;
+  for (let page = 0; page < pagesMax; page++) {
+    const { heads, next } = await store.list({ unfinished: true }, cursor, pageSize);
+    oldest = heads.at(-1)?.createdAtMs ?? oldest;
+    if (next === undefined) break;
+    cursor = next;
+  }
+  return oldest;
+}
+
+/** The last value while it is young, else a new one; a read that failed is made again at the next call. */
+function atMostEvery<T>(everyMs: number, clock: Clock, read: () => Promise<T>): () => Promise<T> {
+  let last: { readonly atMs: number; readonly value: Promise<T> } | undefined;
+  return () => {
+    const nowMs = clock.monotonicMs();
+    if (last !== undefined && nowMs - last.atMs < everyMs) return last.value;
+    const value = read();
+    last = { atMs: nowMs, value };
+    value.catch(() => {
+      last = undefined;
+    });
+    return value;
+  };
+}

@@ -1,0 +1,155 @@
+/**
+ * The HTTP server: sockets, limits, and the way from a request to a route's answer. Bodies are bytes whatever their
+ * content type says (S-HTTP-4); errors of every kind end here, once, in DTM's shape. Routes are data (`route.ts`).
+ */
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { refused } from "../../core/input.js";
+import type { ServedMeter } from "../../metrics/metrics.js";
+import type { Clock } from "../../ports/clock.js";
+import type { Log } from "../../ports/observer.js";
+import type { InputLimits } from "../../wire/limits.js";
+import { refusalOf } from "../failure.js";
+import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.js";
+import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals.js";
+import type { HttpRequest, Route } from "./route.js";
+import { Waits } from "./waits.js";
+
+export interface HttpServerDeps {
+  readonly limits: InputLimits;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Meter of a route; asked once per route. */
+  readonly meter: (api: string) => ServedMeter;
+  readonly settings: HttpSettings;
+}
+
+export interface HttpSettings {
+  /** Within this a request must have arrived whole, else 408. */
+  readonly requestTimeoutMs: number;
+  /** Names and values of one request's headers, else 431. */
+  readonly headerBytes: number;
+  /** How long `close` waits for answers that are held. */
+  readonly drainMs: number;
+}
+
+export const httpSettings: HttpSettings = { requestTimeoutMs: 30_000, headerBytes: 16 * 1024, drainMs: 3_000 };
+
+/** Where a server listens. */
+export interface HttpAddress {
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+}
+
+/** A server that can be asked without a socket, too (`app.inject`). */
+export interface HttpServer {
+  readonly app: FastifyInstance;
+  /** Resolves to the address with its real port. */
+  listen(address: HttpAddress): Promise<HttpAddress>;
+  /** Takes no new connections, finishes what was begun (held answers within `drainMs`), closes the rest. */
+  close(): Promise<void>;
+}
+
+/** A server for these routes. */
+export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps): HttpServer {
+  const { log, settings, clock } = deps;
+  const app = createApp(deps);
+  const waits = new Waits();
+  for (const route of routes) register(app, route, deps, waits);
+  app.setErrorHandler((error, request, reply) => {
+    send(reply, refusalAnswer(refusalOfFramework(error, log), refusalBodyOf(request)));
+  });
+  const missing = notFoundAnswer(routes);
+  app.setNotFoundHandler((request, reply) => send(reply, missing(request.method, request.url)));
+  return {
+    app,
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      const address = app.server.address();
+      return { host, port: typeof address === "object" && address !== null ? address.port : port };
+    },
+    async close() {
+      const cancel = clock.after(settings.drainMs, () => waits.close());
+      await app.close();
+      cancel();
+    },
+  };
+}
+
+const anyBytes = "application/octet-stream";
+const emptyBody = new Uint8Array();
+
+function createApp({ limits, settings, log }: HttpServerDeps): FastifyInstance {
+  const app = fastify({
+    bodyLimit: limits.bodyBytes,
+    requestTimeout: settings.requestTimeoutMs,
+    http: {
+      maxHeaderSize: settings.headerBytes,
+      headersTimeout: settings.requestTimeoutMs,
+      connectionsCheckingInterval: Math.max(50, Math.min(1000, settings.requestTimeoutMs / 4)),
+    },
+    routerOptions: { maxParamLength: 4 * 3 * 128 }, // a gid or topic of 128 characters, percent-encoded
+    exposeHeadRoutes: false,
+    forceCloseConnections: "idle",
+    logger: false,
+    clientErrorHandler: refuseBareSocket,
+    frameworkErrors: (error, _request, reply) => send(reply, refusalAnswer(refusalOfFramework(error, log))),
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", (request, reply, done) => {
+    const { headers } = request.raw;
+    if (headers["content-type"] !== undefined) headers["content-type"] = anyBytes;
+    const encoding = headers["content-encoding"];
+    if (encoding === undefined || encoding === "identity") return done();
+    const refusal = refused("UNSUPPORTED_MEDIA", "content-encoding: compressed body met, plain bytes needed");
+    send(reply, refusalAnswer(refusal, refusalBodyOf(request)));
+  });
+  return app;
+}
+
+function register(app: FastifyInstance, route: Route, { log, clock, meter }: HttpServerDeps, waits: Waits): void {
+  const { served } = route.uncounted ? { served: () => undefined } : meter(route.name);
+  app.route({
+    method: [...route.methods],
+    url: route.path,
+    config: { refusalBody: route.refusalBody },
+    async handler(request, reply) {
+      const startMs = clock.monotonicMs();
+      let answer: HttpAnswer;
+      try {
+        answer = await route.handle(requestOf(request, reply, waits));
+      } catch (error) {
+        answer = refusalAnswer(refusalOf(error, log), route.refusalBody);
+      }
+      served(answer.status < 400, clock.monotonicMs() - startMs);
+      send(reply, answer);
+      return reply;
+    },
+  });
+}
+
+function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): HttpRequest {
+  const query = request.query as Readonly<Record<string, string | readonly string[] | undefined>>;
+  const params = request.params as Readonly<Record<string, string | undefined>>;
+  return {
+    body: (request.body as Uint8Array | undefined) ?? emptyBody,
+    query(name) {
+      const value = query[name];
+      return typeof value === "string" ? value : (value?.[0] ?? "");
+    },
+    param: (name) => params[name] ?? "",
+    waiting: (call) => waits.until(reply.raw, call),
+  };
+}
+
+function send(reply: FastifyReply, { status, type = jsonType, headers, body }: HttpAnswer): void {
+  reply.code(status).header("content-type", type);
+  if (headers !== undefined) reply.headers(headers);
+  reply.send(body);
+}
+
+function refusalBodyOf(request: FastifyRequest) {
+  const { refusalBody: own } = request.routeOptions.config as { readonly refusalBody?: Route["refusalBody"] };
+  return own ?? refusalBody;
+}

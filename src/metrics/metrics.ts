@@ -1,0 +1,174 @@
+/**
+ * What operators measure (S-MET-1…8): DTM's metrics under their names, with labels whose number is bounded, and beside
+ * them what this server adds (`tandem_…`). Counters are fed by the engine (as its `Observer`) and by the gateways;
+ * gauges are read when somebody asks.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Transaction } from "../core/transaction.js";
+import type { Answer, Call } from "../ports/caller.js";
+import type { Log, Observer, StuckBranch } from "../ports/observer.js";
+
+/** DTM's buckets, seconds. */
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Ages reach further than answers do. */
+const ages = [...seconds, 30, 60, 300, 1800];
+const batches = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/** Ops that the server itself calls; a workflow's callback has its name as op and counts as `callback`. */
+const knownOps: ReadonlySet<string> = new Set([
+  "action",
+  "compensate",
+  "confirm",
+  "cancel",
+  "commit",
+  "rollback",
+  "msg",
+]);
+
+/** Labels of an API call, made once per route and protocol. */
+export interface ServedMeter {
+  served(ok: boolean, durationMs: number): void;
+}
+
+export class Metrics implements Observer {
+  readonly registry = new Registry();
+  readonly #log: Log;
+  readonly #served = this.#counter("dtm_server_process_total", "API calls", ["type", "api", "status"]);
+  readonly #response = this.#histogram("dtm_server_response_duration", "API calls, seconds", ["type", "api"], seconds);
+  readonly #transactions = this.#counter("dtm_transaction_process_total", "Transactions that ended", [
+    "model",
+    "status",
+  ]);
+  readonly #handled = this.#histogram("dtm_transaction_handled_duration", "Age at the end, seconds", ["model"], ages);
+  readonly #branches = this.#counter("dtm_branch_process_total", "Branch calls", [
+    "model",
+    "branchid",
+    "branchtype",
+    "status",
+  ]);
+  readonly #ended = this.#counter("tandem_transactions_ended_total", "Transactions by their end", ["type", "status"]);
+  readonly #calls = this.#counter("tandem_calls_total", "Calls to participants", ["target", "outcome"]);
+  readonly #callSeconds = this.#histogram("tandem_call_duration_seconds", "Calls to participants", ["target"], seconds);
+  readonly #late = this.#counter("tandem_late_answers_total", "Answers that came too late to count", []);
+  readonly #violations = this.#counter("tandem_contract_violations_total", "FAILURE from an op that must not refuse", [
+    "target",
+  ]);
+  readonly #breakers = this.#counter("tandem_breaker_changes_total", "Breakers that opened or closed", ["change"]);
+  readonly #stuck = this.#counter("tandem_stuck_alerts_total", "Alerts about stuck branches", []);
+  readonly #flushes = this.#histogram("tandem_commit_batch_size", "Transitions in one flush", [], batches);
+  readonly #flushSeconds = this.#histogram("tandem_commit_duration_seconds", "Flushes of the store", [], seconds);
+
+  constructor(log: Log, versions: { readonly http: string; readonly grpc: string }) {
+    this.#log = log;
+    collectDefaultMetrics({ register: this.registry });
+    new Gauge({
+      name: "dtm_server_info",
+      help: "Libraries that speak the protocols",
+      labelNames: ["gin_version", "grpc_version"],
+      registers: [this.registry],
+    }).set({ gin_version: versions.http, grpc_version: versions.grpc }, 1);
+  }
+
+  /** Meter of one API of one protocol; keep it, looking labels up costs more than counting. */
+  api(type: string, api: string): ServedMeter {
+    const ok = this.#served.labels(type, api, "ok");
+    const fail = this.#served.labels(type, api, "fail");
+    const duration = this.#response.labels(type, api);
+    return {
+      served(isOk, durationMs) {
+        (isOk ? ok : fail).inc();
+        duration.observe(durationMs / 1000);
+      },
+    };
+  }
+
+  /** Registers a gauge whose values are read at each scrape. */
+  gauge(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () =>
+      | Iterable<readonly [Readonly<Record<string, string>>, number]>
+      | Promise<Iterable<readonly [Readonly<Record<string, string>>, number]>>,
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+      async collect() {
+        const values = await read();
+        this.reset();
+        for (const [labels, value] of values) this.set(labels, value);
+      },
+    });
+  }
+
+  /** The page that Prometheus reads. */
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+
+  finished(tx: Transaction): void {
+    this.#transactions.inc({ model: tx.type, status: tx.status === "succeed" ? "ok" : "fail" });
+    this.#ended.inc({ type: tx.type, status: tx.status });
+    this.#handled.observe({ model: tx.type }, Math.max(0, (tx.endedAtMs ?? tx.updatedAtMs) - tx.createdAtMs) / 1000);
+  }
+
+  called(call: Call, target: string, answer: Answer, durationMs: number): void {
+    const status = answer.outcome === "success" ? "ok" : "fail";
+    const branchtype = knownOps.has(call.op) ? call.op : "callback";
+    this.#branches.inc({ model: call.type, branchid: bucketOf(call.branchId), branchtype, status });
+    this.#calls.inc({ target, outcome: answer.outcome });
+    this.#callSeconds.observe({ target }, durationMs / 1000);
+    if (answer.outcome === "failure" && mustNotRefuse(call)) this.#violations.inc({ target });
+  }
+
+  flushed(commits: number, durationMs: number): void {
+    this.#flushes.observe(commits);
+    this.#flushSeconds.observe(durationMs / 1000);
+  }
+
+  lateAnswer(call: Call): void {
+    this.#late.inc();
+    this.#log.info("late answer", { gid: call.gid, branch: call.branchId, op: call.op });
+  }
+
+  breaker(target: string, open: boolean): void {
+    this.#breakers.inc({ change: open ? "open" : "closed" });
+    this.#log.warn(open ? "breaker opened" : "breaker closed", { target });
+  }
+
+  stuck(alert: StuckBranch): void {
+    this.#stuck.inc();
+    this.#log.warn("transaction stuck", { ...alert });
+  }
+
+  #counter<T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {
+    return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });
+  }
+
+  #histogram<T extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly T[],
+    buckets: readonly number[],
+  ): Histogram<T> {
+    return new Histogram({
+      name,
+      help,
+      labelNames: [...labelNames],
+      buckets: [...buckets],
+      registers: [this.registry],
+    });
+  }
+}
+
+/** `01` … `09`, everything else together: as many branches as a client likes, a bounded number of series (S-MET-7). */
+function bucketOf(branchId: string): string {
+  return /^0\d$/.test(branchId) ? branchId : "other";
+}
+
+function mustNotRefuse({ type, op }: Call): boolean {
+  return knownOps.has(op) && op !== "msg" && !(type === "saga" && op === "action");
+}

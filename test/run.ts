@@ -1,6 +1,7 @@
-// What `npm test` runs after the build: starts the servers that tests share, runs the projects `unit` and `integration` one after
-// the other, and closes with "N passed, N failed" (", N skipped" when there were any). Arguments go to vitest (file filters).
-// A file that can't be loaded, a crash of the runner and running out of time each count as one failure.
+// What `npm test` runs after the build: starts the servers that tests share, runs the projects `unit` and
+// `integration` one after the other, and closes with "N passed, N failed" (", N skipped" when there were any).
+// Arguments go to vitest (file filters). A file that can't be loaded, a crash of the runner and running out of time
+// each count as one failure.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,7 +30,10 @@ interface Report {
   }[];
 }
 
-/** Sets the addresses for the tests; a server that can't be had is left out, and its suites say that they are skipped. */
+/**
+ * Sets the addresses for the tests; a server that can't be had is left out, and its suites say that they are
+ * skipped.
+ */
 async function startShared(): Promise<readonly Server[]> {
   const servers = await Promise.all(
     shared.map(async ([kind, start]) => {

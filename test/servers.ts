@@ -1,10 +1,11 @@
 // The one way for tests to get real servers. Address from the environment, else a program that is there or gets
-// installed,
-// else the suite is skipped and says so:
+// installed, else the suite is skipped and says so:
 //
-//     describe.runIf(await available("mysql"))("…", () => { beforeAll(async () => { server = await startMariadb(); }) …
-// })
-// A server without `own` is shared by all suites of a run: work in a database (`makeDatabase`) or under a subject prefix of your own.
+//     describe.runIf(await available("mysql"))("…", () => {
+//       beforeAll(async () => { server = await startMariadb(); });
+//
+// A server without `own` is shared by all suites of a run: work in a database (`makeDatabase`) or under a subject
+// prefix of your own.
 export { available, type ServerKind } from "./servers/binaries.js";
 export { type Database, type MariadbOptions, makeDatabase, startMariadb } from "./servers/mariadb.js";
 export { type NatsOptions, startNats } from "./servers/nats.js";

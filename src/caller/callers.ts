@@ -5,6 +5,7 @@
 import type { Protocol } from "../core/transaction.js";
 import type { Answer, Call, Callers, Target } from "../ports/caller.js";
 import { callHttp } from "./http.js";
+import { createHttp1Exchange } from "./http1/exchange.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
@@ -33,8 +34,11 @@ const urlsMax = 10_000;
 export function createCallers(options: CallerOptions = {}): Callers {
   const { strictResults = false, ownAddresses = () => [], localhostAs } = options;
   const { connectionsPerOrigin = 256, bodyBytesMax = 1 << 20, idleMs = 4000 } = options;
-  const exchange = createUndiciExchange({ connectionsPerOrigin, bodyBytesMax, idleMs }, tlsProfiles(options.tls ?? {}));
-  const http = (url: HttpUrl, call: Call, signal: AbortSignal) => callHttp(exchange, strictResults, url, call, signal);
+  const limits = { connectionsPerOrigin, bodyBytesMax, idleMs };
+  const plain = createHttp1Exchange(limits);
+  const secure = createUndiciExchange(limits, tlsProfiles(options.tls ?? {}));
+  const http: Way<HttpUrl> = (url, call, signal) =>
+    callHttp(url.secure ? secure : plain, strictResults, url, call, signal);
   const grpc = (url: GrpcUrl) => Promise.resolve(unknown(`gRPC participants like ${url.origin} cannot be called`));
   const ways: Ways = { http, "json-rpc": http, grpc };
 
@@ -62,7 +66,9 @@ export function createCallers(options: CallerOptions = {}): Callers {
       if (url.kind === "invalid") return Promise.resolve(unknown(url.invalid));
       return (ways[url.kind] as Way<Reachable>)(url, call, signal);
     },
-    close: () => exchange.close(),
+    close: async () => {
+      await Promise.all([plain.close(), secure.close()]);
+    },
   };
 }
 

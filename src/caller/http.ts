@@ -2,6 +2,7 @@
  * Participants over HTTP, plain and JSON-RPC: puts the request together, counts the time, judges the answer.
  * One deadline covers everything: waiting for a connection, connecting, headers and the whole body.
  */
+import { setMaxListeners } from "node:events";
 import type { Answer, Call } from "../ports/caller.js";
 import type { Exchange } from "./exchange.js";
 import { jsonRpcRequest, plainRequest } from "./request.js";
@@ -49,6 +50,7 @@ export class Limit {
     this.#resolve = resolve;
     this.#signal = signal;
     this.#timer = setTimeout(() => this.#give(`no answer within ${timeoutMs} ms`), timeoutMs);
+    setMaxListeners(0, signal); // one signal may end all calls of an owner: many listeners are no leak
     signal.addEventListener("abort", this.#onAbort);
   }
 

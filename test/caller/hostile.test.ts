@@ -74,11 +74,11 @@ describe.each(clients)("a sick participant, called by %s", (_, open) => {
 
   it("that sends one byte at a time is understood", async () => {
     const { url } = await participant((socket) =>
-      onRequest(socket, async () => {
-        for (const byte of chunked) {
-          socket.write(byte);
-          await new Promise((resolve) => setImmediate(resolve));
-        }
+      onRequest(socket, () => {
+        const next = (at: number) => {
+          if (at < chunked.length) socket.write(chunked.charAt(at), () => setImmediate(next, at + 1));
+        };
+        next(0);
       }),
     );
     expect(await callOver(client(), callOf({ url }))).toEqual({ outcome: "success", detail: "well done" });

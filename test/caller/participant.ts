@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Exchange } from "../../src/caller/exchange.js";
 import { callHttp } from "../../src/caller/http.js";
+import { createHttp1Exchange } from "../../src/caller/http1/exchange.js";
 import { tlsProfiles } from "../../src/caller/tls.js";
 import { createUndiciExchange, type HttpLimits } from "../../src/caller/undici.js";
 import { parseUrl } from "../../src/caller/url.js";
@@ -15,6 +16,7 @@ const limits: HttpLimits = { connectionsPerOrigin: 4, bodyBytesMax: 1 << 20, idl
 
 /** Every HTTP client that may stand behind the port; all must behave the same. */
 export const clients: readonly (readonly [string, (changed?: Partial<HttpLimits>) => Exchange])[] = [
+  ["our own client", (changed) => createHttp1Exchange({ ...limits, ...changed })],
   ["undici", (changed) => createUndiciExchange({ ...limits, ...changed }, tlsProfiles({}))],
 ];
 
@@ -52,7 +54,7 @@ export class Participant {
   #script: (socket: Socket, nth: number) => void = () => {};
 
   private constructor() {
-    this.#server = createServer((socket) => {
+    this.#server = createServer({ noDelay: true }, (socket) => {
       const chunks: Buffer[] = [];
       const nth = this.received.push(chunks) - 1;
       this.sockets.add(socket);

@@ -1,5 +1,6 @@
-// `npm run conformance -- --kit FOLDER`: runs the conformance kits found in FOLDER against a freshly started server on its
-// embedded store, with a MariaDB and a redis for the participants. `--help` lists the options. Exit code 1 when a case failed.
+// `npm run conformance -- --kit FOLDER`: runs the conformance kits found in FOLDER against a freshly started server
+// on its embedded store, with a MariaDB and a redis for the participants. `--help` lists the options. Exit code 1
+// when a case failed.
 
 import { existsSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";

@@ -1,5 +1,6 @@
-// The black-box conformance kits (DTM's own clients in Go, Python and Java, and one that speaks the wire by itself): how each is run.
-// A kit is a folder that is only read; it is copied to a place of its own, for building writes into it.
+// The black-box conformance kits (DTM's own clients in Go, Python and Java, and one that speaks the wire by itself):
+// how each is run. A kit is a folder that is only read; it is copied to a place of its own, for building writes into
+// it.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createWriteStream, existsSync } from "node:fs";

@@ -1,0 +1,99 @@
+/**
+ * One node of a cluster, put together from its parts: engine, keeper, link and router around one view. Takes everything
+ * that touches the world from outside, so that a simulation makes the same node as production does.
+ */
+import { Engine, type EnginePorts } from "../src/engine/engine.js";
+import type { EngineSettings } from "../src/engine/services.js";
+import type { Bus } from "../src/ports/bus.js";
+import type { Coordinator } from "../src/ports/coordinator.js";
+import type { Leases } from "../src/ports/leases.js";
+import { Keeper, keeperDefaults } from "./keeper.js";
+import { Link } from "./link.js";
+import { Router } from "./router.js";
+import { View } from "./view.js";
+
+/** What a member needs of the world; ownership is its own. */
+export interface MemberPorts extends Omit<EnginePorts, "ownership"> {
+  readonly leases: Leases;
+  readonly bus: Bus;
+}
+
+/** Who it is. `leaseMs` as in keeper settings. */
+export interface MemberSettings {
+  readonly name: string;
+  readonly address: string;
+  readonly leaseMs?: number;
+  readonly renewMs?: number;
+}
+
+export interface Member {
+  readonly engine: Engine;
+  readonly keeper: Keeper;
+  readonly view: View;
+  readonly link: Link;
+  /** Takes requests on any gid. */
+  readonly coordinator: Coordinator;
+  /** Joins; rejects when the store cannot be reached. */
+  start(): Promise<void>;
+  /** Hands over and ends, within about `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Most requests that wait for an owner at a time. */
+const waitersMax = 10_000;
+
+/** Makes a member that is not started. `usurped` is called when another process runs under its name. */
+export function createMember(
+  ports: MemberPorts,
+  engineSettings: EngineSettings,
+  settings: MemberSettings,
+  usurped: () => void,
+): Member {
+  const { leases, bus, clock, log } = ports;
+  const leaseMs = settings.leaseMs ?? keeperDefaults.leaseMs;
+  const renewMs = settings.renewMs ?? Math.min(keeperDefaults.renewMs, Math.floor(leaseMs / 3));
+  const view = new View();
+  const keeper: Keeper = new Keeper(
+    leases,
+    clock,
+    log,
+    view,
+    {
+      gained: () => engine.gained(),
+      lost: (shards) => engine.lost(shards),
+      drain: (shards, graceMs) => engine.drain(shards, graceMs),
+      usurped,
+    },
+    (rows) => link.announce(rows),
+    { ...keeperDefaults, ...settings, leaseMs, renewMs },
+  );
+  const engine: Engine = new Engine({ ...ports, ownership: keeper }, engineSettings);
+  const link: Link = new Link(settings.name, bus, clock, log, engine, (rows) => {
+    view.learn(rows);
+    if (rows.some(({ owner }) => owner === "")) keeper.hurry();
+  });
+  const coordinator = new Router(engine, link, view, clock, {
+    self: settings.name,
+    ownerWaitMs: leaseMs + 1000,
+    askMs: 1000,
+    sliceMs: 1000,
+    waitResultMs: engineSettings.waitResultMs,
+    waitersMax,
+  });
+  return {
+    engine,
+    keeper,
+    view,
+    link,
+    coordinator,
+    async start() {
+      await keeper.start();
+      engine.start();
+    },
+    async close(graceMs) {
+      await keeper.leave(graceMs);
+      await engine.close(500);
+      await bus.close();
+    },
+  };
+}

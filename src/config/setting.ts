@@ -27,7 +27,9 @@ const prefix = "TANDEM_";
 /** Prefixed names that are no keys: the tools' own, those of tests, and what Kubernetes adds for a service "tandem". */
 const foreign = /^TANDEM_(URL|CONFIG|TEST_.*|SERVICE_.*|PORT|PORT_\d.*)$/;
 
-/** DTM's plain names. Empty counts as unset, as in DTM. IS_DOCKER, whatever it is, stands for one fixed name (S-BR-3). */
+/**
+ * DTM's plain names. Empty counts as unset, as in DTM. IS_DOCKER, whatever it is, stands for one fixed name (S-BR-3).
+ */
 export function fromPlainEnvironment(environment: Environment): Found {
   const settings = paths.filter((path) => keyOf(path).dtm === true).flatMap((path) => named(environment, path, ""));
   const inDocker = (environment.IS_DOCKER ?? "") !== "";

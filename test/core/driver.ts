@@ -183,7 +183,8 @@ export class Driver {
   /** Lets virtual time pass, with all that happens in it. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
-    for (let steps = 0; this.step(untilMs); steps++) if (steps > 100_000) throw new Error("virtual time stands still");
+    for (let steps = 0; this.step(untilMs); steps++)
+      if (steps > 1_000_000) throw new Error("virtual time stands still");
     this.nowMs = untilMs;
   }
 

@@ -79,7 +79,8 @@ function forward(tx: Transaction, nowMs: number): Next {
   for (let step = 0; step < tx.ops.length / 2; step++) {
     if (succeeded(tx, step)) continue;
     open = true;
-    if (predecessors(order, step).every((before) => succeeded(tx, before))) ops.push(actionOf(step));
+    if (predecessors(order, step).every((before) => succeeded(tx, before) || !exists(tx, before)))
+      ops.push(actionOf(step));
     if (!order.concurrent) break;
   }
   return open ? { kind: "call", ops } : finish("succeed", nowMs);
@@ -97,6 +98,11 @@ function backward(tx: Transaction, nowMs: number): Next {
 
 function actionOf(step: number): number {
   return 2 * step + 1;
+}
+
+/** The submit's custom data may name more steps than the prepare brought, whose steps count (S-HTTP-35). */
+function exists(tx: Transaction, step: number): boolean {
+  return actionOf(step) in tx.ops;
 }
 
 function succeeded(tx: Transaction, step: number): boolean {

@@ -92,7 +92,6 @@ function step(tx: Transaction, event: Exclude<Event, Created>): Transaction {
         ...tx,
         ops: [...tx.ops, ...event.ops.map((op) => bornOp(op, event.atMs))],
         check: undefined, // a sign of life: callbacks begin anew, one interval from here (D10)
-        executor: tx.executor && { ...tx.executor, untilMs: event.atMs + tx.executor.leaseMs },
       };
     case "started":
       return started(tx, event.ops, event.atMs);

@@ -31,12 +31,20 @@ export function registerBranch(draft: Draft, registration: Registration): Reply 
       );
     const born = ops.map((op) => ({ ...op, branchId, payload }));
     draft.record({ kind: "branchRegistered", atMs: turn.nowMs, ops: born });
+    renew(draft, tx, registration.executorId);
     return { kind: "accepted" };
   }
   if (ops.every((op, i) => found[i] !== undefined && sameContent(found[i], op, payload))) return { kind: "accepted" };
   const message = `gid ${tx.gid}: branch ${branchId} has '${stored.op}' registered with other content FAILURE`;
   const { op, status } = stored;
   return { kind: "refused", code: taken, message, progress: { branchId, op, status } };
+}
+
+/** A step renews the lease of the executor that reports it (C-WF-7), not that of one who has fallen silent. */
+function renew(draft: Draft, { executor }: Transaction, executorId: string | undefined): void {
+  if (executor === undefined || executor.id !== executorId) return;
+  const { nowMs } = draft.turn;
+  draft.record({ kind: "leased", atMs: nowMs, executor: { ...executor, untilMs: nowMs + executor.leaseMs } });
 }
 
 function isStale(tx: Transaction, executorId: string | undefined, nowMs: number): boolean {

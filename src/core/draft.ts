@@ -5,7 +5,7 @@ import { type Event, retryRecordOf } from "./event.js";
 import { evolve } from "./evolve.js";
 import type { Reply } from "./input.js";
 import type { Topics } from "./pattern/pattern.js";
-import { type Defaults, isFinal, type Transaction, type Tries } from "./transaction.js";
+import { type Defaults, isFinal, type Status, type Transaction, type Tries } from "./transaction.js";
 
 /** What a decision may look at besides state and input; everything that is not a function of them comes from here. */
 export interface Turn {
@@ -41,6 +41,15 @@ export interface Alert {
   readonly tries: Tries;
 }
 
+/** The statuses that may follow one another, whatever the type. */
+const successors: Readonly<Record<Status, readonly Status[]>> = {
+  prepared: ["submitted", "aborting", "succeed", "failed"],
+  submitted: ["aborting", "succeed", "failed"],
+  aborting: ["failed"],
+  succeed: [],
+  failed: [],
+};
+
 /** What `decide` gives back. Nothing of it may be acted upon before the events are stored. */
 export interface Decision {
   /** To be stored in one commit before anything else happens; empty = nothing changed. */
@@ -71,8 +80,12 @@ export class Draft {
     this.turn = tx !== undefined && tx.updatedAtMs > turn.nowMs ? { ...turn, nowMs: tx.updatedAtMs } : turn;
   }
 
+  /** @throws when the event would lead to a status that must not follow the present one (S4): a bug, never a write. */
   record(event: Event): void {
+    const before = this.tx?.status;
     this.tx = evolve(this.tx, event);
+    if (before !== undefined && before !== this.tx.status && !successors[before].includes(this.tx.status))
+      throw new Error(`gid ${this.tx.gid}: '${event.kind}' would lead from '${before}' to '${this.tx.status}'`);
     this.#events.push(event);
   }
 

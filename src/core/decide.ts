@@ -43,7 +43,8 @@ const phases: Readonly<Record<TransType, Partial<Record<Transaction["status"], s
   workflow: {},
 };
 
-function expects(tx: Transaction, index: number): boolean {
+/** Whether an answer for this op (or CHECK) still counts in the present status. */
+export function expects(tx: Transaction, index: number): boolean {
   if (index === CHECK) return tx.status === "prepared";
   const op = tx.ops[index];
   return op !== undefined && op.status === "prepared" && op.op === phases[tx.type][tx.status];
@@ -71,7 +72,7 @@ function answer(draft: Draft, tx: Transaction, input: Extract<Observation, { kin
   draft.record({ kind: "retried", atMs: nowMs, op: input.op, tries });
   if (input.outcome === "ongoing") return;
   if (tries.unknowns >= alertAfter) draft.alerts.push({ op: input.op, tries });
-  if (parkAfter === 0 || tries.unknowns < parkAfter) return;
+  if (parkAfter === 0 || tries.unknowns < parkAfter || tx.parked !== undefined) return;
   const reason = `${tries.unknowns} tries without a clear answer, limit ParkAfter ${parkAfter}`;
   draft.record({ kind: "parked", atMs: nowMs, parked: { sinceMs: nowMs, by: "server", reason } });
 }
@@ -112,8 +113,9 @@ function call(draft: Draft, tx: Transaction, ops: readonly number[]): void {
   const { nowMs } = draft.turn;
   const triesOf = (op: number): Tries | undefined => (op === CHECK ? tx.check : tx.ops[op]!.tries);
   const startedAt = (op: number) => (op === CHECK ? tx.checkStartedAtMs : tx.ops[op]!.startedAtMs);
-  const due = ops.filter((op) => (triesOf(op)?.nextAtMs ?? 0) <= nowMs);
-  for (const op of ops) if (!due.includes(op)) draft.wakeAt(triesOf(op)!.nextAtMs);
+  const dueAtMs = (op: number) => triesOf(op)?.nextAtMs ?? 0;
+  const due = ops.filter((op) => dueAtMs(op) <= nowMs);
+  for (const op of ops) if (dueAtMs(op) > nowMs) draft.wakeAt(dueAtMs(op));
   const fresh = due.filter((op) => startedAt(op) === undefined);
   if (fresh.length > 0) draft.record({ kind: "started", atMs: nowMs, ops: fresh });
   draft.calls = due;

@@ -5,10 +5,10 @@
 import type { Draft, Held } from "./draft.js";
 import { type Refusal, type Reply, type Request, refused, type Submission } from "./input.js";
 import { topicScheme } from "./pattern/msg.js";
-import { failureText, finished, type Pattern } from "./pattern/pattern.js";
+import { failureText, finished, type Pattern, shortened } from "./pattern/pattern.js";
 import { notFound, otherType } from "./refusal.js";
 import { registerBranch } from "./register.js";
-import { isFinal, type Options, type Transaction, type TransType } from "./transaction.js";
+import { isFinal, type Options, type Transaction, type TransType, type Tries } from "./transaction.js";
 import { finishWorkflow, prepareWorkflow } from "./workflow.js";
 
 /** Records what the request does and gives its reply; the pattern then advances by itself. */
@@ -145,17 +145,18 @@ function merge(before: Options, submitted: Options): Options {
 function abort(draft: Draft, input: Extract<Request, { kind: "abort" }>): Reply | Held {
   const { tx, turn } = draft;
   if (tx === undefined) return notFound();
+  if (tx.type !== input.type) return otherType(tx, input.type);
   const held = input.waitResult || tx.options.waitResult ? ended("abort", input.hold) : accepted;
+  const reason = shortened(input.reason);
   if (tx.type === "msg" && tx.status === "prepared") {
-    draft.record(finished("failed", turn.nowMs, input.reason, true));
+    draft.record(finished("failed", turn.nowMs, reason, true));
     return accepted;
   }
-  if (tx.type !== input.type) return otherType(tx, input.type);
   if (tx.status === "failed" && tx.abortedByClient) return accepted;
   const phased = tx.type === "tcc" || tx.type === "xa";
   if (phased && tx.status === "prepared") {
     unparkIf(draft);
-    draft.record({ kind: "aborting", atMs: turn.nowMs, reason: input.reason, byClient: true });
+    draft.record({ kind: "aborting", atMs: turn.nowMs, reason, byClient: true });
     return held;
   }
   if (phased && tx.status === "aborting") {
@@ -179,8 +180,16 @@ function hasten(draft: Draft, bulk: boolean): Reply {
   if (tx === undefined) return notFound();
   if (isFinal(tx) || (bulk && tx.parked !== undefined)) return accepted;
   unparkIf(draft);
-  draft.record({ kind: "hastened", atMs: draft.turn.nowMs });
+  const { nowMs } = draft.turn;
+  if (waitsForTime(tx, nowMs)) draft.record({ kind: "hastened", atMs: nowMs });
   return accepted;
+}
+
+/** Whether hastening would change anything: what does not wait gets no row, however often an operator asks. */
+function waitsForTime(tx: Transaction, nowMs: number): boolean {
+  const callbackAhead = tx.type === "workflow" && tx.status === "prepared" && tx.check === undefined;
+  const waits = (tries: Tries | undefined) => tries !== undefined && tries.nextAtMs > nowMs;
+  return callbackAhead || waits(tx.check) || tx.ops.some(({ status, tries }) => status === "prepared" && waits(tries));
 }
 
 function park(draft: Draft, by: string, reason: string): Reply {

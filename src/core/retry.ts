@@ -3,7 +3,7 @@
  * `ongoing` keeps the interval. Source of the shape: DTM's clients expect doubling in `next_cron_interval`; the cap is
  * ours, so that a branch that was down for a night is found again within minutes.
  */
-import { textMax } from "./pattern/pattern.js";
+import { shortened } from "./pattern/pattern.js";
 import type { Outcome, Tries } from "./transaction.js";
 
 /** Longest wait between two tries, unless the transaction asked for a longer interval. */
@@ -26,6 +26,6 @@ export function nextTries(
     refusals: (before?.refusals ?? 0) + (answer.refusal ? 1 : 0),
     intervalMs: grows ? Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs)) : intervalMs,
     nextAtMs: nowMs + waitMs,
-    lastError: answer.detail.slice(0, textMax),
+    lastError: shortened(answer.detail),
   };
 }

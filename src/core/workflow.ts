@@ -5,6 +5,7 @@
 
 import type { Draft } from "./draft.js";
 import { type Refusal, type Reply, type Request, refused, type Submission } from "./input.js";
+import { shortened } from "./pattern/pattern.js";
 import { notFound, otherType } from "./refusal.js";
 
 /**
@@ -47,7 +48,8 @@ export function finishWorkflow(draft: Draft, input: Extract<Request, { kind: "fi
   if (tx === undefined) return notFound();
   if (tx.type !== "workflow") return otherType(tx, "workflow");
   if (tx.status === "prepared") {
-    const { status, reason, result } = input;
+    const { status, result } = input;
+    const reason = shortened(input.reason);
     draft.record({ kind: "finished", atMs: draft.turn.nowMs, status, reason, result, byClient: false });
     return { kind: "accepted" };
   }

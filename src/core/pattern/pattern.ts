@@ -66,8 +66,15 @@ export function branchIdOf(step: number): string {
 /** Longest text kept of a participant's words, in characters: the head of it (S-BUG-5). */
 export const textMax = 1024;
 
+/** The head of a text; never ends in half a character, which no store could give back as it was. */
+export function shortened(text: string, max = textMax): string {
+  if (text.length <= max) return text;
+  const lastCode = text.charCodeAt(max - 1);
+  return text.slice(0, lastCode >= 0xd800 && lastCode <= 0xdbff ? max - 1 : max);
+}
+
 /** A reason as it is stored: within the limit, and ending in the word that old clients look for (S-RES-14). */
 export function failureText(text: string): string {
   const suffix = " FAILURE";
-  return text.endsWith("FAILURE") && text.length <= textMax ? text : text.slice(0, textMax - suffix.length) + suffix;
+  return text.endsWith("FAILURE") && text.length <= textMax ? text : shortened(text, textMax - suffix.length) + suffix;
 }

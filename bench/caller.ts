@@ -1,5 +1,6 @@
 /**
- * What one call to an HTTP participant costs: undici's `Pool.request`, undici's `dispatch` (our adapter over it) and our
+ * What one call to an HTTP participant costs: undici's `Pool.request`, undici's `dispatch` (our adapter over it) and
+ * our
  * own HTTP/1.1 client, against a server in a process of its own that does nothing but answer.
  *
  *   npx tsx bench/caller.ts [clients [seconds]]

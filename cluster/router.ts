@@ -1,6 +1,7 @@
 /**
  * Any node takes any request: the router carries it out here when this node owns the gid, else asks the owner, and
- * waits a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so that a
+ * waits a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so
+ * that a
  * dead owner costs a slice and not the answer.
  */
 import { type Reply, type Request, refused } from "../src/core/input.js";

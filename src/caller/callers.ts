@@ -11,6 +11,7 @@ import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
 import { type GrpcUrl, type HttpUrl, leadsTo, type ParsedUrl, parseUrl } from "./url.js";
 
+/** What an operator may choose about calls. */
 export interface CallerOptions {
   /** Judge HTTP answers by their status alone, any 2xx being success (D5). Default false. */
   readonly strictResults?: boolean;

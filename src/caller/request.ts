@@ -46,7 +46,9 @@ function escaped(value: string): string {
     .replaceAll("%20", "+");
 }
 
-/** A branch called as a JSON-RPC method: the URL's parameter `method` names it, the payload's members are its params. */
+/**
+ * A branch called as a JSON-RPC method: the URL's parameter `method` names it, the payload's members are its params.
+ */
 export function jsonRpcRequest(url: HttpUrl, call: Call): HttpRequest | { readonly invalid: string } {
   const headers = headersOf(call.headers);
   if (typeof headers === "string") return { invalid: headers };

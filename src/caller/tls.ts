@@ -25,6 +25,7 @@ export interface TlsMaterial {
   readonly key?: string;
 }
 
+/** What is known of targets that are called over TLS. */
 export interface TlsProfiles {
   of(host: string, port: number): TlsMaterial;
   /** Whether the target has a profile of its own: plain gRPC addresses of such targets are called over TLS. */

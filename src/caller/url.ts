@@ -35,14 +35,19 @@ export interface GrpcUrl extends Target {
   readonly method: string;
 }
 
+/** No caller can take the URL; `invalid` says why, in words for the client. */
 export interface InvalidUrl {
   readonly kind: "invalid";
   readonly invalid: string;
 }
 
+/** A URL taken apart, by the protocol that will call it. */
 export type ParsedUrl = HttpUrl | GrpcUrl | InvalidUrl;
 
-/** Decides the protocol by S-BR-2 and takes the URL apart. `grpc://` and `grpcs://` say it themselves, in any transaction. */
+/**
+ * Decides the protocol by S-BR-2 and takes the URL apart. `grpc://` and `grpcs://` say it themselves, in any
+ * transaction.
+ */
 export function parseUrl(protocol: Protocol, url: string): ParsedUrl {
   if (url === "") return invalid("the URL is empty");
   if (/[\x00-\x1f\x7f]|%0[0ad]/i.test(url))

@@ -1,5 +1,6 @@
 /**
- * Every operation of the coordinator, once, in words that belong to no protocol. HTTP, JSON-RPC, gRPC and NATS are codecs
+ * Every operation of the coordinator, once, in words that belong to no protocol. HTTP, JSON-RPC, gRPC and NATS are
+ * codecs
  * over this and can therefore not drift apart. Requests are judged here (form by `wire`, URLs by the callers) before
  * anything is stored. Operations reject for bad input and for a store that is away; `refusalOf` says what to answer.
  */
@@ -60,7 +61,9 @@ export function createOperations(deps: OperationsDeps): Operations {
   return { ...transactionOperations(deps, urls), ...topicOperations(deps, urls), ...listings(deps) };
 }
 
-/** Refuses a URL that no caller of these protocols can take, the node's own addresses among them. @throws InvalidInput */
+/**
+ * Refuses a URL that no caller of these protocols can take, the node's own addresses among them. @throws InvalidInput
+ */
 export type UrlCheck = (field: string, url: string, protocols: readonly Protocol[]) => void;
 
 /** For URLs whose transaction is not known yet: any way to call them is good enough. */

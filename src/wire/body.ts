@@ -1,5 +1,6 @@
 /**
- * The body of prepare, submit, abort, forceStop, prepareWorkflow as every protocol delivers it (section 3), typed but not
+ * The body of prepare, submit, abort, forceStop, prepareWorkflow as every protocol delivers it (section 3), typed but
+ * not
  * yet judged: HTTP and JSON-RPC decode it from JSON, gRPC and NATS build it from their own messages. `submission.ts`
  * judges it, once for all.
  */
@@ -26,6 +27,7 @@ export interface OptionsBody {
   readonly concurrent: boolean;
 }
 
+/** A transaction as the bodies of prepare, submit and abort describe it; types are checked, ranges are not yet. */
 export interface TransactionBody {
   readonly gid: string;
   readonly transType: string;

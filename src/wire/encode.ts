@@ -133,7 +133,9 @@ function branchJson(gid: string, op: BranchOp, index: number): Json {
   };
 }
 
-/** Steps of a workflow as `prepareWorkflow` gives them: DTM's members only, since clients decode them as protobuf-JSON. */
+/**
+ * Steps of a workflow as `prepareWorkflow` gives them: DTM's members only, since clients decode them as protobuf-JSON.
+ */
 export function progressesJson(tx: Transaction): readonly Json[] {
   return tx.ops.map((op, i) => branchJson(tx.gid, op, i));
 }

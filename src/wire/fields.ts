@@ -20,6 +20,7 @@ export function readNumber(fields: Fields, name: string): number {
   throw invalid(name, classOf(value), "number");
 }
 
+/** `false` when absent or null. @throws what tells the client that it must be true or false */
 export function readBoolean(fields: Fields, name: string): boolean {
   const value = fields[name];
   if (typeof value === "boolean") return value;

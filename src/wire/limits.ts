@@ -17,6 +17,7 @@ export interface InputLimits {
   readonly customDataBytes: number;
 }
 
+/** The limits of a server that is told nothing else (reliability 11). */
 export const inputLimits: InputLimits = {
   bodyBytes: 4 * 1024 * 1024,
   payloadBytes: 1024 * 1024,

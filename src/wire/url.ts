@@ -1,5 +1,6 @@
 /**
- * URLs of participants, as far as their text alone can be judged; whether a caller can take one is asked of the callers.
+ * URLs of participants, as far as their text alone can be judged; whether a caller can take one is asked of the
+ * callers.
  */
 import { hasUnprintable } from "./identifier.js";
 import { invalid } from "./invalid.js";

@@ -8,16 +8,29 @@ import { type Finding, lineOf, type Source, visit } from "./tree.js";
 /** Most lines of a file, a function, and most characters of a line. */
 export const sizes = { file: 400, function: 70, line: 120, purpose: 8 } as const;
 
-/** Files and lines that are too long. */
+/** Files and lines that are too long, but for lines that hold a long text: no formatter can break them. */
 export function oversized(files: readonly Source[]): readonly Finding[] {
-  return files.flatMap(({ path, text }) => {
+  return files.flatMap((file) => {
+    const { path, text } = file;
     const lines = text.split("\n");
+    const unbreakable = linesWithLongTexts(file);
     const long = lines.flatMap((line, i) =>
-      line.length > sizes.line ? [{ path, line: i + 1, problem: `line of ${line.length} characters` }] : [],
+      line.length > sizes.line && !unbreakable.has(i + 1)
+        ? [{ path, line: i + 1, problem: `line of ${line.length} characters` }]
+        : [],
     );
     const count = text.endsWith("\n") ? lines.length - 1 : lines.length;
     return count > sizes.file ? [{ path, line: 1, problem: `file of ${count} lines` }, ...long] : long;
   });
+}
+
+function linesWithLongTexts(file: Source): ReadonlySet<number> {
+  const lines = new Set<number>();
+  visit(file.tree, (node) => {
+    const isText = ts.isStringLiteralLike(node) || ts.isTemplateExpression(node) || ts.isRegularExpressionLiteral(node);
+    if (isText && node.getWidth(file.tree) > sizes.line / 2) lines.add(lineOf(file, node));
+  });
+  return lines;
 }
 
 /** Functions, methods and accessors that are too long. */

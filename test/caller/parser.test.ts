@@ -13,7 +13,9 @@ interface Reading {
   readonly cut: boolean;
 }
 
-/** Feeds the pieces, each in a buffer that is overwritten afterwards as a socket's would be; then ends the connection. */
+/**
+ * Feeds the pieces, each in a buffer that is overwritten afterwards as a socket's would be; then ends the connection.
+ */
 function read(pieces: readonly Buffer[], bodyBytesMax = 10_000): Reading | "violation" {
   const parser = new ResponseParser(bodyBytesMax);
   const buffer = Buffer.alloc(Math.max(1, ...pieces.map((piece) => piece.length)));

@@ -1,5 +1,6 @@
 /**
- * prepare, submit and submit again: digests (D2), what a submit merges (S-HTTP-35, C-MSG-1), what is left after retention
+ * prepare, submit and submit again: digests (D2), what a submit merges (S-HTTP-35, C-MSG-1), what is left after
+ * retention
  * (D26), forced ends, and the words that waiting clients get (D1, S-HTTP-45).
  */
 import { describe, expect, it } from "vitest";

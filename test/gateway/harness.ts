@@ -1,5 +1,6 @@
 /**
- * A whole coordinator behind its HTTP gateway: real engine, memory store, scripted participants whose URLs are judged as
+ * A whole coordinator behind its HTTP gateway: real engine, memory store, scripted participants whose URLs are judged
+ * as
  * in production. Asked without sockets.
  */
 import { createCallers } from "../../src/caller/callers.js";

@@ -5,6 +5,7 @@
 import { errors } from "../../core/errors.js";
 import type { Refusal, Reply } from "../../core/input.js";
 
+/** A whole answer, ready to be written. */
 export interface HttpAnswer {
   readonly status: number;
   /** Content type, JSON when not given. */
@@ -13,7 +14,9 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+/** Content type of JSON, in the spelling that DTM sends (S-HTTP-3). */
 export const jsonType = "application/json; charset=utf-8";
+/** Content type of plain text, in the spelling that DTM sends (S-HTTP-5). */
 export const textType = "text/plain; charset=utf-8";
 
 /** Answer to everything that was accepted and says no more. */
@@ -34,7 +37,9 @@ export const refusalBody: RefusalBody = ({ code, message, progress }) => ({
   progress: progress && { branch_id: progress.branchId, op: progress.op, status: progress.status },
 });
 
-/** DTM's Go client ignores the status of prepareWorkflow: a text in place of the transaction is an error to it (D20). */
+/**
+ * DTM's Go client ignores the status of prepareWorkflow: a text in place of the transaction is an error to it (D20).
+ */
 export const workflowRefusalBody: RefusalBody = (refusal) => ({
   ...refusalBody(refusal),
   transaction: refusal.message,

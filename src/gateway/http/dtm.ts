@@ -14,6 +14,7 @@ import { readFilter, readInteger, readLimit } from "./query.js";
 import type { HttpRequest, Method, Route } from "./route.js";
 import { topicRoutes } from "./topics.js";
 
+/** What the routes below `/api/dtmsvr` rely on. */
 export interface DtmDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;

@@ -16,6 +16,7 @@ import { probeRoutes } from "./probes.js";
 import type { Route } from "./route.js";
 import { createHttpServer, type HttpServer, type HttpSettings, httpSettings } from "./server.js";
 
+/** What the composition root hands to the gateway. */
 export interface HttpGatewayDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;

@@ -6,6 +6,7 @@ import type { Clock } from "../../ports/clock.js";
 import type { Store } from "../../ports/store.js";
 import type { EngineStats, Targets } from "../../ports/targets.js";
 
+/** Where the gauges read what they show. */
 export interface GaugeDeps {
   readonly metrics: Metrics;
   readonly clock: Clock;

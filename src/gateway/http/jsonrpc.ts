@@ -16,6 +16,7 @@ import type { Operations } from "../operations.js";
 import { type HttpAnswer, jsonType, refusalAnswer, textType } from "./answer.js";
 import type { HttpRequest, Route } from "./route.js";
 
+/** What the JSON-RPC route relies on. */
 export interface JsonRpcDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;

@@ -17,6 +17,7 @@ export interface HttpRequest {
   waiting(call: (signal: AbortSignal) => Promise<Reply>): Promise<Reply>;
 }
 
+/** The methods that some route takes. */
 export type Method = "GET" | "POST" | "DELETE" | "PUT" | "PATCH" | "HEAD" | "OPTIONS";
 
 export interface Route {

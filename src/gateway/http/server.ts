@@ -14,6 +14,7 @@ import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals
 import type { HttpRequest, Route } from "./route.js";
 import { Waits } from "./waits.js";
 
+/** What a server relies on, whatever its routes are. */
 export interface HttpServerDeps {
   readonly limits: InputLimits;
   readonly log: Log;
@@ -23,6 +24,7 @@ export interface HttpServerDeps {
   readonly settings: HttpSettings;
 }
 
+/** Deadlines and sizes of connections. */
 export interface HttpSettings {
   /** Within this a request must have arrived whole, else 408. */
   readonly requestTimeoutMs: number;
@@ -32,6 +34,7 @@ export interface HttpSettings {
   readonly drainMs: number;
 }
 
+/** The settings of a server that is told nothing else. */
 export const httpSettings: HttpSettings = { requestTimeoutMs: 30_000, headerBytes: 16 * 1024, drainMs: 3_000 };
 
 /** Where a server listens. */

@@ -30,8 +30,9 @@ export class Admission {
 
   /** More work is under way than this node keeps up with, or more is in memory than fits. */
   overloaded(): boolean {
-    const { activeMax, residentMax } = this.#services.settings;
-    return this.#active() > activeMax || this.#resident() >= residentMax;
+    const { committer, settings } = this.#services;
+    if (this.#resident() >= settings.residentMax || committer.queuedBytes > settings.queuedBytesMax) return true;
+    return this.#active() > settings.activeMax;
   }
 
   /** What is brought back from the store leaves at least half of the room to new work. */

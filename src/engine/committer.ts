@@ -33,6 +33,7 @@ export class Committer {
   readonly #limits: FlushLimits;
   readonly #mayWrite: () => boolean;
   #queue: Waiting[] = [];
+  #queuedBytes = 0;
   #flushing: Promise<void> | undefined;
   #unavailableSinceMs: number | undefined;
 
@@ -58,6 +59,11 @@ export class Committer {
     return this.#queue.length;
   }
 
+  /** Their bytes, estimated. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
   /** Since when the store has taken nothing, monotonic milliseconds; `undefined` while it works. */
   get unavailableSinceMs(): number | undefined {
     return this.#unavailableSinceMs;
@@ -66,6 +72,7 @@ export class Committer {
   /** Takes a commit; `done` is called once, after its flush. At most one commit per gid may be under way. */
   add(commit: Commit, bytes: number, done: (result: Committed) => void): void {
     this.#queue.push({ commit, bytes, done });
+    this.#queuedBytes += bytes;
     this.#flushing ??= this.#run();
   }
 
@@ -79,7 +86,8 @@ export class Committer {
     while (this.#queue.length > 0) {
       const batch = this.#take();
       const results = await this.#flush(batch);
-      batch.forEach(({ done }, i) => {
+      batch.forEach(({ done, bytes }, i) => {
+        this.#queuedBytes -= bytes;
         done(results[i]!);
       });
     }

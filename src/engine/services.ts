@@ -25,6 +25,8 @@ export interface EngineSettings {
   readonly residentMax: number;
   /** Transactions being worked on; new ones are refused beyond. */
   readonly activeMax: number;
+  /** Bytes of transitions that wait for a flush; new transactions are refused beyond. */
+  readonly queuedBytesMax: number;
   /** Requests that wait in one actor's mailbox; refused beyond. */
   readonly mailboxMax: number;
   /** How long a request may wait for a store that takes no writes. */

@@ -96,6 +96,7 @@ export const settings: EngineSettings = {
   waitResultMs: 20_000,
   residentMax: 10_000,
   activeMax: 5000,
+  queuedBytesMax: 256 << 20,
   mailboxMax: 1000,
   storeWaitMs: 5000,
   flush: { commitsMax: 256, bytesMax: 8 << 20 },

@@ -35,6 +35,9 @@ export class Committer {
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #flushing: Promise<void> | undefined;
+  #inFlush = 0;
+  #closed = false;
+  #wakeUp: () => void = () => {};
   #unavailableSinceMs: number | undefined;
 
   /** @param mayWrite whether this node's lease lasts: without it nothing is sent to the store. */
@@ -56,7 +59,7 @@ export class Committer {
 
   /** Commits that wait for a flush or are in one. */
   get queued(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.#inFlush;
   }
 
   /** Their bytes, estimated. */
@@ -69,8 +72,12 @@ export class Committer {
     return this.#unavailableSinceMs;
   }
 
-  /** Takes a commit; `done` is called once, after its flush. At most one commit per gid may be under way. */
+  /**
+   * Takes a commit; `done` is called once, after its flush, unless `close` gave it up. Two commits of one gid (an actor
+   * that lost its shard, and one that got it again) never share a flush.
+   */
   add(commit: Commit, bytes: number, done: (result: Committed) => void): void {
+    if (this.#closed) return;
     this.#queue.push({ commit, bytes, done });
     this.#queuedBytes += bytes;
     this.#flushing ??= this.#run();
@@ -81,32 +88,59 @@ export class Committer {
     while (this.#flushing !== undefined) await this.#flushing;
   }
 
+  /**
+   * Writes what the store takes, and gives up the rest: nobody was told that it is durable. Resolves when no flush is
+   * under way any more, at the latest when the store has answered the one that is.
+   */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wakeUp();
+    await this.drained();
+  }
+
   async #run(): Promise<void> {
     await Promise.resolve(); // the rest of this tick's commits join the first flush
     while (this.#queue.length > 0) {
       const batch = this.#take();
+      this.#inFlush = batch.length;
       const results = await this.#flush(batch);
-      batch.forEach(({ done, bytes }, i) => {
-        this.#queuedBytes -= bytes;
-        done(results[i]!);
+      this.#inFlush = 0;
+      if (results === undefined) break;
+      batch.forEach((waiting, i) => {
+        this.#queuedBytes -= waiting.bytes;
+        this.#tell(waiting, results[i]!);
       });
+    }
+    if (this.#closed) {
+      this.#queue.length = 0;
+      this.#queuedBytes = 0;
     }
     this.#flushing = undefined;
   }
 
-  #take(): readonly Waiting[] {
-    let bytes = 0;
-    let count = 0;
-    for (const waiting of this.#queue) {
-      bytes += waiting.bytes;
-      if (count > 0 && (count >= this.#limits.commitsMax || bytes > this.#limits.bytesMax)) break;
-      count++;
+  /** A bug in one actor's turn must not stop the flushes of all others (L3). */
+  #tell({ commit, done }: Waiting, result: Committed): void {
+    try {
+      done(result);
+    } catch (cause) {
+      this.#log.error("commit_listener_failed", { gid: commit.gid, cause: String(cause) });
     }
-    return this.#queue.splice(0, count);
   }
 
-  /** Verdicts of a batch, however long it takes. */
-  async #flush(batch: readonly Waiting[]): Promise<readonly Committed[]> {
+  #take(): readonly Waiting[] {
+    const gids = new Set<string>();
+    let bytes = 0;
+    for (const waiting of this.#queue) {
+      const { size } = gids;
+      bytes += waiting.bytes;
+      if (size > 0 && (size >= this.#limits.commitsMax || bytes > this.#limits.bytesMax)) break;
+      if (gids.add(waiting.commit.gid).size === size) break;
+    }
+    return this.#queue.splice(0, gids.size);
+  }
+
+  /** Verdicts of a batch, however long it takes; `undefined` when it was given up. */
+  async #flush(batch: readonly Waiting[]): Promise<readonly Committed[] | undefined> {
     const commits = batch.map(({ commit }) => commit);
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
       try {
@@ -120,22 +154,23 @@ export class Committer {
         if (error instanceof StoreRefused) return this.#halve(batch, error);
         if (error instanceof StoreInDoubt) return this.#settle(commits);
         this.#unavailable(error);
-        await new Promise<void>((resolve) => void this.#clock.after(waitMs, resolve));
+        if (!(await this.#again(waitMs))) return undefined;
       }
     }
   }
 
-  async #halve(batch: readonly Waiting[], error: StoreRefused): Promise<readonly Committed[]> {
+  async #halve(batch: readonly Waiting[], error: StoreRefused): Promise<readonly Committed[] | undefined> {
     if (batch.length === 1) {
       this.#log.error("commit_refused", { gid: batch[0]!.commit.gid, cause: String(error) });
       return ["refused"];
     }
     const middle = batch.length >> 1;
     const first = await this.#flush(batch.slice(0, middle));
-    return [...first, ...(await this.#flush(batch.slice(middle)))];
+    const second = first && (await this.#flush(batch.slice(middle)));
+    return second && [...first, ...second];
   }
 
-  async #settle(commits: readonly Commit[]): Promise<readonly Committed[]> {
+  async #settle(commits: readonly Commit[]): Promise<readonly Committed[] | undefined> {
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
       try {
         const verdicts = await this.#store.settle(commits);
@@ -143,9 +178,22 @@ export class Committer {
         return verdicts;
       } catch (error) {
         this.#unavailable(error);
-        await new Promise<void>((resolve) => void this.#clock.after(waitMs, resolve));
+        if (!(await this.#again(waitMs))) return undefined;
       }
     }
+  }
+
+  /** Waits before a store that takes nothing is asked again; `false` when nobody wants to know any more. */
+  async #again(waitMs: number): Promise<boolean> {
+    if (!this.#closed)
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(waitMs, resolve);
+        this.#wakeUp = () => {
+          cancel();
+          resolve();
+        };
+      });
+    return !this.#closed;
   }
 
   #available(): void {

@@ -1,7 +1,6 @@
 /**
  * Many wake times, one native timer: a binary heap. Setting a key again replaces its time; the old entry is skipped
- * when
- * it comes up.
+ * when it comes up.
  */
 import type { Cancel, Clock } from "../ports/clock.js";
 
@@ -18,6 +17,7 @@ export class Timers {
   readonly #fire: (key: string) => void;
   readonly #heap: Entry[] = [];
   readonly #current = new Map<string, number>();
+  #closed = false;
   #armed: { readonly atMs: number; readonly cancel: Cancel } | undefined;
 
   /** @param fire is called once per due key, at or after its time. */
@@ -30,27 +30,40 @@ export class Timers {
     return this.#current.size;
   }
 
+  /** Entries in memory, replaced ones included. */
+  get entries(): number {
+    return this.#heap.length;
+  }
+
   has(key: string): boolean {
     return this.#current.has(key);
   }
 
+  /** When a key comes up; `undefined` when it is not set. */
+  at(key: string): number | undefined {
+    return this.#current.get(key);
+  }
+
   set(key: string, atMs: number): void {
-    if (this.#current.get(key) === atMs) return;
+    if (this.#closed || this.#current.get(key) === atMs) return;
     this.#current.set(key, atMs);
     this.#push({ atMs, key });
+    this.#compact();
     this.#arm();
   }
 
   clear(key: string): void {
-    this.#current.delete(key);
-    if (this.#heap.length > 64 && this.#heap.length > this.#current.size * 4) this.#compact();
+    if (this.#current.delete(key)) this.#compact();
   }
 
   clearIf(condition: (key: string) => boolean): void {
     for (const key of [...this.#current.keys()]) if (condition(key)) this.#current.delete(key);
+    this.#compact();
   }
 
+  /** Nothing fires from now on, and nothing can be set. */
   close(): void {
+    this.#closed = true;
     this.#armed?.cancel();
     this.#heap.length = 0;
     this.#current.clear();
@@ -102,7 +115,9 @@ export class Timers {
     heap[i] = last;
   }
 
+  /** Drops replaced and cleared entries once they are three quarters of the heap. */
   #compact(): void {
+    if (this.#heap.length <= 64 || this.#heap.length <= this.#current.size * 4) return;
     this.#heap.length = 0;
     for (const [key, atMs] of this.#current) this.#push({ atMs, key });
   }

@@ -16,42 +16,12 @@ import { commitBytes } from "./bytes.js";
 import { callOf } from "./call.js";
 import type { Committed } from "./committer.js";
 import type { Ticket } from "./dispatcher.js";
+import { type Creating, creates, durableElsewhere, type End, type Message } from "./message.js";
 import { Replies } from "./replies.js";
 import type { Services } from "./services.js";
 import { namesTopics, readTopics } from "./subscribers.js";
 
-/** One thing in the mailbox. */
-export interface Message {
-  readonly input: Input;
-  readonly reply: ((reply: Reply) => void) | undefined;
-  /** Of a caller that may stop waiting; ends nothing but its wait. */
-  readonly signal: AbortSignal | undefined;
-  /** Read for it already. */
-  readonly topics?: Turn["topics"];
-}
-
-type Creating = Extract<Input, { readonly submission: unknown }>;
-
 const noTopics: Turn["topics"] = new Map();
-
-function creates(input: Input): input is Creating {
-  return "submission" in input;
-}
-
-/** The reply to a request that is durable though its actor has ended meanwhile. */
-function durableElsewhere({ reply }: Decision): Reply {
-  if (reply !== undefined && reply.kind !== "held") return reply;
-  return {
-    ...refused("UNAVAILABLE", "accepted; its end is decided elsewhere, ask again with the same gid"),
-    retryAfterS: 1,
-  };
-}
-
-/** How an actor leaves memory. `lost`: its picture was wrong, or its shard is gone. */
-export type End = "rests" | "final" | "lost" | "isolated";
-
-/** When a call that found no room at its target is looked at again, milliseconds. */
-const roomAgainMs = 5_000;
 
 /** A transaction that wakes within this time stays in memory. */
 export const residentHorizonMs = 60_000;
@@ -75,6 +45,8 @@ export class Actor {
   #busy = false;
   #over = false;
   #wakeAtMs: number | undefined;
+  /** An op found its target's queue full; its place there is a time only, so the actor need not be in memory for it. */
+  #turnedAway = false;
 
   /**
    * @param optimistic may suppose that a gid that is to be created is new, and let the store find out. An actor that
@@ -112,9 +84,14 @@ export class Actor {
     return this.#busy;
   }
 
-  /** Inputs that wait. */
+  /** Inputs and replies that wait. */
   get queued(): number {
-    return this.#mailbox.length;
+    return this.#mailbox.length + this.#replies.size;
+  }
+
+  /** When it must be back after it left resting; `undefined`: the store's wake time is enough. */
+  get comesBackAtMs(): number | undefined {
+    return this.#tx === undefined || this.#storedWake() > this.#horizon() ? undefined : this.#wakeAtMs;
   }
 
   /** Puts an input into the mailbox. `reply` is called once, unless the actor ends: then the message is handed back. */
@@ -153,7 +130,24 @@ export class Actor {
         if (message.topics === undefined && namesTopics(input.submission)) return this.#readTopics(keyValues, input);
       }
       this.#mailbox.shift();
-      this.#turn(message);
+      this.#guard(message, () => this.#turn(message));
+    }
+  }
+
+  /**
+   * A bug met in a turn ends this actor and nobody else: nothing of it is written, and its gid is stopped until the
+   * node starts again (S4, L3). Where nothing exists yet there is nothing to stop.
+   */
+  #guard(message: Message, work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      const { gid } = this;
+      const { kind } = message.input;
+      const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+      this.#services.log.error("turn_failed", { gid, version: this.#tx?.version ?? 0, input: kind, cause: text });
+      message.reply?.(refused("INTERNAL", `gid ${gid}: '${kind}' could not be carried out; see the log`));
+      this.end(this.#tx === undefined ? "final" : "isolated");
     }
   }
 
@@ -177,7 +171,7 @@ export class Actor {
     this.#services.log.warn("load_failed", { gid: this.gid, cause: String(cause) });
     for (const { reply } of this.#mailbox.splice(0))
       reply?.({ ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 });
-    this.end("lost");
+    this.end("unreadable");
   }
 
   #readTopics(keyValues: KeyValues, input: Creating): void {
@@ -209,7 +203,7 @@ export class Actor {
   }
 
   #commit(message: Message, decision: Decision): void {
-    const { ownership, committer } = this.#services;
+    const { ownership } = this.#services;
     const epoch = ownership.epochOf(this.shard);
     if (epoch === undefined) {
       this.#mailbox.unshift(message);
@@ -220,8 +214,14 @@ export class Actor {
     const retryOf = retryRecordOf(decision.events);
     const row = { version: tx.version, retryOf, events: decision.events };
     const commit: Commit = { gid: this.gid, id: tx.id, shard: this.shard, epoch, row, head };
+    this.#send(message, decision, commit);
+  }
+
+  #send(message: Message, decision: Decision, commit: Commit): void {
     this.#busy = true;
-    committer.add(commit, commitBytes(decision.events), (result) => this.#committed(message, decision, commit, result));
+    this.#services.committer.add(commit, commitBytes(decision.events), (result) =>
+      this.#committed(message, decision, commit, result),
+    );
   }
 
   #committed(message: Message, decision: Decision, commit: Commit, result: Committed): void {
@@ -231,6 +231,10 @@ export class Actor {
       return this.end("isolated");
     }
     if (result !== "ok") {
+      const epoch = this.#services.ownership.epochOf(this.shard);
+      // claimed anew by this very node, to settle a doubt: the picture is right, only the proof was old
+      const renewed = result === "fenced" && !this.#over && epoch !== undefined && epoch > commit.epoch;
+      if (renewed) return this.#send(message, decision, { ...commit, epoch });
       if (result === "fenced") this.#services.ownership.lost(this.shard);
       this.#mailbox.unshift(message);
       return this.end("lost");
@@ -239,7 +243,7 @@ export class Actor {
     this.#known = true;
     this.#tx = decision.tx;
     this.#head = commit.head ?? this.#head;
-    this.#act(message, decision);
+    this.#guard(message, () => this.#act(message, decision));
     this.#next();
   }
 
@@ -266,6 +270,7 @@ export class Actor {
     const { observer, timers } = this.#services;
     const { tx } = decision;
     this.#wakeAtMs = decision.wakeAtMs;
+    this.#turnedAway = false;
     this.#answer(message, decision);
     if (tx === undefined) return;
     for (const { op, tries } of decision.alerts) {
@@ -274,6 +279,7 @@ export class Actor {
     }
     if (isFinal(tx)) {
       if (decision.events.length > 0) observer.finished(tx);
+      this.#call(tx, []); // no call starts after the final status (S8)
       return;
     }
     this.#call(tx, decision.calls);
@@ -318,17 +324,39 @@ export class Actor {
   }
 
   #handOver(tx: Transaction, op: number): void {
-    const { callers, dispatcher, clock } = this.#services;
+    const { callers, dispatcher } = this.#services;
     const call = callOf(tx, op);
     const located = callers.locate(tx.protocol, call.url);
     const target = "invalid" in located ? { origin: "invalid", target: "invalid" } : located;
-    const ticket = dispatcher.submit(call, target, (answer) => {
-      if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
-      this.#calls.delete(op);
-      this.tell({ kind: "answered", op, ...answer });
+    const ticket = dispatcher.submit(call, target, {
+      done: (answer) => {
+        if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
+        this.#calls.delete(op);
+        this.tell({ kind: "answered", op, ...answer });
+      },
+      blocked: () => {
+        if (!this.#busy && !this.#over && this.#mailbox.length === 0) this.#rest();
+      },
     });
-    if (ticket !== undefined) this.#calls.set(op, ticket);
-    else this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Number.POSITIVE_INFINITY, clock.nowMs() + roomAgainMs);
+    if (typeof ticket === "object") this.#calls.set(op, ticket);
+    else this.#comeAgain(ticket);
+  }
+
+  /** Its place in the line is `atMs`, unless it has an earlier one from before it left memory. */
+  #comeAgain(atMs: number): void {
+    const { timers, clock } = this.#services;
+    const planned = timers.at(this.gid) ?? 0;
+    const placeMs = planned > clock.nowMs() ? Math.min(planned, atMs) : atMs;
+    this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Number.POSITIVE_INFINITY, placeMs);
+    this.#turnedAway = true;
+  }
+
+  #storedWake(): number {
+    return this.#head?.wakeAtMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  #horizon(): number {
+    return this.#services.clock.nowMs() + residentHorizonMs;
   }
 
   /** Nothing to read: tells those who wait for the end, and leaves memory when that costs nothing. */
@@ -338,8 +366,6 @@ export class Actor {
     const goesOn = [...this.#calls.values()].some(({ blockedBy }) => blockedBy === undefined);
     if (tx !== undefined && (final || !goesOn)) this.#replies.release((of) => heldReply(tx, of, this.#blocked()));
     if (tx === undefined || final) return this.end("final");
-    const wakesLater =
-      (this.#head?.wakeAtMs ?? Number.POSITIVE_INFINITY) > this.#services.clock.nowMs() + residentHorizonMs;
-    if (this.resting && wakesLater) this.end("rests");
+    if (this.resting && (this.#turnedAway || this.#storedWake() > this.#horizon())) this.end("rests");
   }
 }

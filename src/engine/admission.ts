@@ -45,7 +45,7 @@ export class Admission {
   /** Why a request cannot be taken now, as far as that is known without looking at its transaction. */
   refuse(request: Request, actor: Actor | undefined): Refusal | undefined {
     const { settings, committer, clock, ownership } = this.#services;
-    if (request.kind === "query") return this.#active() > settings.activeMax * 2 ? this.overload() : undefined;
+    if (request.kind === "query") return actor === undefined && this.#swamped() ? this.overload() : undefined;
     if (actor !== undefined && actor.queued >= settings.mailboxMax)
       return { ...refused("TOO_MANY", `${actor.queued} requests for this gid wait already`), retryAfterS: 1 };
     if (request.kind === "await") return undefined;
@@ -82,6 +82,12 @@ export class Admission {
     for (const { resolve } of this.#pending)
       resolve({ ...refused("UNAVAILABLE", "this node shut down"), retryAfterS: 1 });
     this.#pending.clear();
+  }
+
+  /** So much beyond the limits that not even looking is affordable. */
+  #swamped(): boolean {
+    const { activeMax, residentMax } = this.#services.settings;
+    return this.#active() > activeMax * 2 || this.#resident() > residentMax * 2;
   }
 
   #active(): number {

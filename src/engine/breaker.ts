@@ -58,18 +58,22 @@ export class Breaker {
     return !this.#probing && nowMs >= this.#openUntilMs;
   }
 
-  /** Says that an admitted call went on the wire. */
-  sent(): void {
+  /** Says that an admitted call went on the wire; `true`: it is the probe, and `answered` must be told so. */
+  sent(): boolean {
     if (this.#openUntilMs !== undefined) this.#probing = true;
+    return this.#probing;
   }
 
-  /** Takes an answer; `true` when the breaker opened or closed by it. */
-  answered(outcome: Outcome, gid: string, nowMs: number): boolean {
+  /**
+   * Takes an answer; `true` when the breaker opened or closed by it. Only the probe's own silence makes the next one
+   * later: what was on the wire when the breaker opened may still end without a clear word while the probe is away.
+   */
+  answered(outcome: Outcome, gid: string, nowMs: number, probe = false): boolean {
     if (outcome !== "unknown") return this.#clear();
     this.#unknowns++;
     if (this.#recent.size < this.#settings.transactionsMin) this.#recent.add(gid);
     if (this.#openUntilMs !== undefined) {
-      if (this.#probing) this.#reopen(nowMs);
+      if (probe) this.#reopen(nowMs);
       return false;
     }
     if (this.#unknowns < this.#settings.opensAfter || this.#recent.size < this.#settings.transactionsMin) return false;

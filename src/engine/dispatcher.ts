@@ -34,28 +34,48 @@ export interface Ticket {
   withdraw(): void;
 }
 
+/** Whoever hands a call over. */
+export interface Sender {
+  /** The answer; called once, unless the ticket is withdrawn before. */
+  done(answer: Answer): void;
+  /** The call is held back, and now its target's breaker has opened: no answer is to be expected soon. */
+  blocked(): void;
+}
+
 interface Entry extends Ticket {
   state: Ticket["state"];
   readonly call: Call;
   readonly lane: Lane;
-  readonly done: (answer: Answer) => void;
+  readonly sender: Sender;
 }
 
 /** All about one target. */
 interface Lane {
   readonly target: Target;
+  readonly origin: Origin;
   readonly breaker: Breaker;
   readonly waiting: Entry[];
   inFlight: number;
   lastError: string;
   lastAnswerMs: number;
-  probeTimer: Cancel | undefined;
+  /** The place in time given to the last call that found the queue full. */
+  againAtMs: number;
+  lookTimer: Cancel | undefined;
 }
 
+/** Lanes by target, and those where calls wait: whoever was served goes to the end, so that all get their turn. */
 interface Origin {
+  readonly name: string;
   readonly lanes: Map<string, Lane>;
+  readonly hungry: Set<Lane>;
   inFlight: number;
 }
+
+/** A call that finds the queue full comes again after this, milliseconds, and so much after the one before it. */
+const again = { firstMs: 5000, eachMs: 1 } as const;
+
+/** How soon what could go but finds no place or no lease is looked at again without an answer's help, milliseconds. */
+const lookMs = 100;
 
 export class Dispatcher implements Targets {
   readonly #caller: Caller;
@@ -64,6 +84,8 @@ export class Dispatcher implements Targets {
   readonly #ownership: Ownership;
   readonly #limits: DispatchLimits;
   readonly #origins = new Map<string, Origin>();
+  /** Origins where calls wait, the longest unserved first. */
+  readonly #hungry = new Set<Origin>();
   readonly #ended = new AbortController();
   #lanes = 0;
   #inFlight = 0;
@@ -97,29 +119,35 @@ export class Dispatcher implements Targets {
   }
 
   /**
-   * Hands a call over. `done` is called once with the answer, unless the ticket is withdrawn before.
-   * `undefined`: so many calls wait for this target already that the caller should rest and come again.
+   * Hands a call over. A number: so many calls wait for this target already that the caller should rest and come again
+   * at that time (milliseconds since the epoch, another one for each, in the order in which they asked).
    */
-  submit(call: Call, target: Target, done: (answer: Answer) => void): Ticket | undefined {
+  submit(call: Call, target: Target, sender: Sender): Ticket | number {
     const lane = this.#lane(target);
     const entry: Entry = {
       state: "held",
       call,
       lane,
-      done,
+      sender,
       get blockedBy() {
         return this.state === "held" && lane.breaker.state !== "closed" ? target.target : undefined;
       },
       withdraw: () => this.#withdraw(entry),
     };
-    if (this.#mayGo(lane)) this.#go(entry);
+    if (lane.waiting.length === 0 && this.#mayGo(lane)) this.#go(entry);
     else {
-      if (lane.waiting.length >= this.#limits.waitingPerTarget) return undefined;
+      if (lane.waiting.length >= this.#limits.waitingPerTarget) return this.#comeAgain(lane);
       lane.waiting.push(entry);
       this.#waiting++;
-      this.#expectProbe(lane);
+      this.#noteHunger(lane);
+      this.#expectChange(lane);
     }
     return entry;
+  }
+
+  #comeAgain(lane: Lane): number {
+    lane.againAtMs = Math.max(lane.againAtMs + again.eachMs, this.#clock.nowMs() + again.firstMs);
+    return lane.againAtMs;
   }
 
   list(): readonly TargetState[] {
@@ -139,12 +167,13 @@ export class Dispatcher implements Targets {
   /** From now on no call goes on the wire; what is there goes on. */
   stop(): void {
     this.#stopped = true;
-    for (const { lanes } of this.#origins.values()) {
-      for (const lane of lanes.values()) {
-        lane.probeTimer?.();
+    for (const { hungry } of [...this.#hungry]) {
+      for (const lane of [...hungry]) {
+        lane.lookTimer?.();
         for (const entry of lane.waiting) entry.state = "done";
         this.#waiting -= lane.waiting.length;
         lane.waiting.length = 0;
+        this.#noteHunger(lane);
       }
     }
   }
@@ -154,32 +183,34 @@ export class Dispatcher implements Targets {
     this.#ended.abort();
   }
 
-  #lane({ origin, target }: Target): Lane {
-    const group = this.#origins.get(origin) ?? { lanes: new Map<string, Lane>(), inFlight: 0 };
-    const known = group.lanes.get(target);
+  #lane({ origin: name, target }: Target): Lane {
+    const known = this.#origins.get(name)?.lanes.get(target);
     if (known !== undefined) return known;
     if (this.#lanes >= this.#limits.targets) this.#forgetIdle();
+    const origin = this.#origins.get(name) ?? { name, lanes: new Map(), hungry: new Set(), inFlight: 0 };
     const lane: Lane = {
-      target: { origin, target },
+      target: { origin: name, target },
+      origin,
       breaker: new Breaker(),
       waiting: [],
       inFlight: 0,
       lastError: "",
       lastAnswerMs: 0,
-      probeTimer: undefined,
+      againAtMs: 0,
+      lookTimer: undefined,
     };
-    group.lanes.set(target, lane);
-    this.#origins.set(origin, group);
+    origin.lanes.set(target, lane);
+    this.#origins.set(name, origin);
     this.#lanes++;
     return lane;
   }
 
-  /** Makes room in the table: idle targets go, oldest first; those with calls stay whatever the limit. */
+  /** Makes room in the table: idle targets go, those known longest first; those with calls stay whatever the limit. */
   #forgetIdle(): void {
     for (const [name, origin] of this.#origins) {
       for (const [key, lane] of origin.lanes) {
         if (lane.inFlight > 0 || lane.waiting.length > 0) continue;
-        lane.probeTimer?.();
+        lane.lookTimer?.();
         origin.lanes.delete(key);
         this.#lanes--;
         if (origin.lanes.size === 0) this.#origins.delete(name);
@@ -189,7 +220,7 @@ export class Dispatcher implements Targets {
   }
 
   #mayGo(lane: Lane): boolean {
-    const origin = this.#origins.get(lane.target.origin)!;
+    const { origin } = lane;
     const perTarget = Math.ceil(this.#limits.perOrigin * 0.75);
     return (
       !this.#stopped &&
@@ -203,63 +234,89 @@ export class Dispatcher implements Targets {
 
   #go(entry: Entry): void {
     const { lane, call } = entry;
-    const origin = this.#origins.get(lane.target.origin)!;
     entry.state = "wire";
     lane.inFlight++;
-    origin.inFlight++;
+    lane.origin.inFlight++;
     this.#inFlight++;
-    lane.breaker.sent();
+    const probe = lane.breaker.sent();
     const startedMs = this.#clock.monotonicMs();
-    void this.#caller.call(call, this.#ended.signal).then((answer) => {
-      entry.state = "done";
-      lane.inFlight--;
-      origin.inFlight--;
-      this.#inFlight--;
-      this.#noteAnswer(lane, call, answer);
-      this.#observer.called(call, lane.target.target, answer, this.#clock.monotonicMs() - startedMs);
-      entry.done(answer);
-      this.#release(lane);
-    });
+    const broken = (cause: unknown): Answer => ({ outcome: "unknown", detail: `the caller failed: ${String(cause)}` });
+    void this.#caller
+      .call(call, this.#ended.signal)
+      .catch(broken)
+      .then((answer) => {
+        const wasFull = this.#inFlight >= this.#limits.perNode;
+        entry.state = "done";
+        lane.inFlight--;
+        lane.origin.inFlight--;
+        this.#inFlight--;
+        this.#noteAnswer(lane, call, answer, probe);
+        this.#observer.called(call, lane.target.target, answer, this.#clock.monotonicMs() - startedMs);
+        if (wasFull) this.#serveAll();
+        else this.#serveOrigin(lane.origin);
+        entry.sender.done(answer); // after those who wait, so that its next call does not overtake them
+      });
   }
 
-  #noteAnswer(lane: Lane, call: Call, answer: Answer): void {
+  #noteAnswer(lane: Lane, call: Call, answer: Answer, probe: boolean): void {
     const nowMs = this.#clock.nowMs();
     if (answer.outcome === "unknown") lane.lastError = answer.detail;
     else lane.lastAnswerMs = nowMs;
-    if (lane.breaker.answered(answer.outcome, call.gid, nowMs))
-      this.#observer.breaker(lane.target.target, lane.breaker.state !== "closed");
+    if (!lane.breaker.answered(answer.outcome, call.gid, nowMs, probe)) return;
+    const open = lane.breaker.state !== "closed";
+    this.#observer.breaker(lane.target.target, open);
+    if (open) for (const { sender } of [...lane.waiting]) sender.blocked();
   }
 
-  /** A place is free: its own target first, then the origin's others, then, if the node was full, all. */
-  #release(lane: Lane): void {
-    this.#serve(lane);
-    if (this.#waiting === 0) return;
-    for (const other of this.#origins.get(lane.target.origin)!.lanes.values()) this.#serve(other);
-    if (this.#inFlight < this.#limits.perNode - 1) return;
-    for (const { lanes } of this.#origins.values()) for (const other of lanes.values()) this.#serve(other);
+  /** The node was full: the free place goes to the origin that has waited longest. */
+  #serveAll(): void {
+    for (const origin of [...this.#hungry]) {
+      if (this.#inFlight >= this.#limits.perNode) return;
+      this.#serveOrigin(origin);
+    }
   }
 
-  #serve(lane: Lane): void {
-    let served = 0;
-    while (served < lane.waiting.length && this.#mayGo(lane)) {
-      const entry = lane.waiting[served++]!;
+  /** Lets one call of each lane go, the longest unserved lane first, until none can go. */
+  #serveOrigin(origin: Origin): void {
+    for (let served = origin.hungry.size > 0; served; ) {
+      served = false;
+      for (const lane of [...origin.hungry]) served = this.#serve(lane) || served;
+    }
+  }
+
+  /** Lets the oldest call of a lane go if it may. */
+  #serve(lane: Lane): boolean {
+    const may = lane.waiting.length > 0 && this.#mayGo(lane);
+    if (may) {
+      const entry = lane.waiting.shift()!;
       this.#waiting--;
+      lane.origin.hungry.delete(lane); // to the end
+      this.#hungry.delete(lane.origin);
+      this.#noteHunger(lane);
       this.#go(entry);
     }
-    if (served > 0) lane.waiting.splice(0, served);
-    this.#expectProbe(lane);
+    this.#expectChange(lane);
+    return may;
+  }
+
+  #noteHunger(lane: Lane): void {
+    const { origin } = lane;
+    if (lane.waiting.length > 0) origin.hungry.add(lane);
+    else origin.hungry.delete(lane);
+    if (origin.hungry.size > 0) this.#hungry.add(origin);
+    else this.#hungry.delete(origin);
   }
 
   /** Looks again when something but an answer can let a held call go: the next probe's time, or a renewed lease. */
-  #expectProbe(lane: Lane): void {
-    if (lane.waiting.length === 0 || lane.probeTimer !== undefined) return;
+  #expectChange(lane: Lane): void {
+    if (this.#stopped || lane.waiting.length === 0 || lane.lookTimer !== undefined) return;
     const { openUntilMs, state } = lane.breaker;
     const lease = this.#ownership.remainingMs() <= leaseMarginMs;
     if (state !== "open" && !lease) return;
-    const waitMs = lease ? 100 : Math.max(1, openUntilMs! - this.#clock.nowMs());
-    lane.probeTimer = this.#clock.after(waitMs, () => {
-      lane.probeTimer = undefined;
-      this.#serve(lane);
+    const probeInMs = openUntilMs === undefined ? 0 : openUntilMs - this.#clock.nowMs();
+    lane.lookTimer = this.#clock.after(probeInMs > 0 ? probeInMs : lookMs, () => {
+      lane.lookTimer = undefined;
+      this.#serveOrigin(lane.origin);
     });
   }
 
@@ -270,5 +327,6 @@ export class Dispatcher implements Targets {
     if (at < 0) return;
     entry.lane.waiting.splice(at, 1);
     this.#waiting--;
+    this.#noteHunger(entry.lane);
   }
 }

@@ -12,11 +12,12 @@ import type { Ownership } from "../ports/ownership.js";
 import type { Store, Stored } from "../ports/store.js";
 import type { EngineStats, Targets } from "../ports/targets.js";
 import type { KeyValues } from "../ports/topics.js";
-import { Actor, type End, type Message, residentHorizonMs } from "./actor.js";
+import { Actor, residentHorizonMs } from "./actor.js";
 import { Admission } from "./admission.js";
 import { Committer } from "./committer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Ids } from "./ids.js";
+import type { End, Message } from "./message.js";
 import { Recovery } from "./recovery.js";
 import { Retention } from "./retention.js";
 import type { EngineSettings, Services } from "./services.js";
@@ -39,6 +40,12 @@ const isolatedMax = 10_000;
 
 /** How often an actor that lost its picture is followed by another within one request. */
 const followersMax = 5;
+
+/** Actors looked at in one search for resting ones. */
+const looksMax = 128;
+
+/** When an actor that could not be loaded, or lost its picture too often, is followed by the next one; milliseconds. */
+const followAgainMs = 1000;
 
 export class Engine implements Coordinator {
   readonly #services: Services;
@@ -75,7 +82,7 @@ export class Engine implements Coordinator {
         knows: (gid) => this.#actors.has(gid) || this.#services.timers.has(gid) || this.#isolated.has(gid),
         expect: (gid, atMs) => this.#services.timers.set(gid, atMs),
         revive: (gid, stored) => this.#revive(gid, stored),
-        hasRoom: () => this.#admission.roomForRecovery(),
+        hasRoom: () => this.#hasRoom(),
       },
       { horizonMs: residentHorizonMs, page: 500, batch: 128 },
     );
@@ -109,7 +116,8 @@ export class Engine implements Coordinator {
   }
 
   async handle(gid: string, request: Request, signal?: AbortSignal): Promise<Reply> {
-    const refusal = this.#refusal(gid, request) ?? (await this.#refuseNew(gid, request));
+    const refusal =
+      this.#refusal(gid, request) ?? (this.#isTooMuch(gid, request) ? await this.#refuseNew(gid, request) : undefined);
     if (refusal !== undefined) return refusal;
     return new Promise((resolve) => {
       const pending = this.#admission.enter(resolve);
@@ -117,10 +125,13 @@ export class Engine implements Coordinator {
     });
   }
 
-  /** Lets a transaction look for what is due. */
+  /** Lets a transaction look for what is due: at once when it is in memory, else when recovery has read it. */
   wake(gid: string): void {
     if (this.#closing || this.#isolated.has(gid)) return;
-    if (this.#services.ownership.epochOf(shardOf(gid)) !== undefined) this.#actorOf(gid).tell({ kind: "woke" });
+    if (this.#services.ownership.epochOf(shardOf(gid)) === undefined) return;
+    const actor = this.#actors.get(gid);
+    if (actor === undefined) this.#recovery.bring(gid);
+    else actor.tell({ kind: "woke" });
   }
 
   /** Shards were gained: brings back their transactions. */
@@ -156,23 +167,21 @@ export class Engine implements Coordinator {
 
   /**
    * Ends in good order: takes no requests, starts no calls, waits for those on the wire at most `graceMs`, then
-   * flushes.
-   * What is not finished is durable and goes on after the next start.
+   * flushes. What is not finished is durable and goes on after the next start.
    */
   async close(graceMs: number): Promise<void> {
     const { dispatcher, committer, timers, clock } = this.#services;
     this.#closing = true;
-    this.#retention.close();
     timers.close();
     dispatcher.stop();
-    await this.#recovery.close();
     const untilMs = clock.monotonicMs() + graceMs;
+    await Promise.all([this.#retention.close(), this.#recovery.close()]);
     const busy = () => dispatcher.inFlight > 0 || committer.queued > 0;
     while (busy() && clock.monotonicMs() < untilMs) await new Promise<void>((resolve) => void clock.after(10, resolve));
-    dispatcher.abort();
-    if (committer.unavailableSinceMs === undefined) await committer.drained();
     for (const actor of [...this.#actors.values()]) actor.end("rests");
+    await committer.close();
     this.#admission.close();
+    dispatcher.abort(); // nobody is left to take an aborted call for an attempt
     await this.#caller.close();
   }
 
@@ -186,17 +195,23 @@ export class Engine implements Coordinator {
     return this.#admission.refuse(request, this.#actors.get(gid));
   }
 
+  /** May be a new transaction while there is more work than this node keeps up with. */
+  #isTooMuch(gid: string, request: Request): boolean {
+    if (!("submission" in request) || this.#actors.has(gid)) return false;
+    this.#makeRoom(this.#services.settings.residentMax);
+    return this.#admission.overloaded();
+  }
+
   /** Over the limit only what exists already goes on; whether a gid exists is then worth a look at the store. */
   async #refuseNew(gid: string, request: Request): Promise<Refusal | undefined> {
-    if (!("submission" in request) || this.#actors.has(gid) || !this.#admission.overloaded()) return undefined;
     const [stored] = await this.#services.store.load([gid]).catch(() => [undefined]);
-    return stored === undefined ? this.#admission.overload() : undefined;
+    return stored === undefined ? this.#admission.overload() : this.#refusal(gid, request);
   }
 
   #actorOf(gid: string, optimistic = true): Actor {
     const known = this.#actors.get(gid);
     if (known !== undefined) return known;
-    if (this.#actors.size >= this.#services.settings.residentMax) this.#evict();
+    this.#makeRoom(this.#services.settings.residentMax);
     const actor = new Actor(gid, shardOf(gid), this.#services, optimistic, (ended, end, unread) =>
       this.#ended(ended, end, unread),
     );
@@ -205,19 +220,32 @@ export class Engine implements Coordinator {
   }
 
   #revive(gid: string, stored: Stored): void {
-    if (this.#closing) return;
+    if (this.#closing || this.#isolated.has(gid) || this.#services.ownership.epochOf(shardOf(gid)) === undefined)
+      return;
     const actor = this.#actorOf(gid);
     actor.adopt(stored);
     actor.tell({ kind: "woke" });
   }
 
-  /** Makes room: resting actors leave, the longest in memory first; the store's wake times bring them back. */
-  #evict(): void {
-    let left = 64;
-    for (const actor of this.#actors.values()) {
-      if (!actor.resting) continue;
-      actor.end("rests");
-      if (--left === 0) return;
+  #hasRoom(): boolean {
+    this.#makeRoom(this.#services.settings.residentMax / 2);
+    return this.#admission.roomForRecovery();
+  }
+
+  /**
+   * Lets resting actors leave while there are more than `most`. Looks at some only, those looked at longest ago first,
+   * so that a memory full of busy ones costs each newcomer little. Who leaves is woken at its time (`#ended`).
+   */
+  #makeRoom(most: number): void {
+    if (this.#actors.size < most) return;
+    let looks = looksMax;
+    for (const [gid, actor] of this.#actors) {
+      if (looks-- === 0) return;
+      if (actor.resting) actor.end("rests");
+      else {
+        this.#actors.delete(gid);
+        this.#actors.set(gid, actor);
+      }
     }
   }
 
@@ -233,7 +261,9 @@ export class Engine implements Coordinator {
     }
     if (end === "final" && unread.length === 0) return;
     if (end === "lost" && actor.generation < followersMax) return this.#follow(actor, requests);
-    if (end === "lost") this.#services.timers.set(gid, this.#services.clock.nowMs() + 1000);
+    const { timers, clock } = this.#services;
+    if (end === "lost" || end === "unreadable") timers.set(gid, clock.nowMs() + followAgainMs);
+    if (end === "rests" && actor.comesBackAtMs !== undefined) timers.set(gid, actor.comesBackAtMs);
     for (const { reply } of requests) reply?.({ ...refused("UNAVAILABLE", `gid ${gid}: ask again`), retryAfterS: 1 });
   }
 

@@ -1,11 +1,12 @@
 /**
- * Brings back what is stored: after a start or a take-over everything that is due, then, again and again, what will be
- * due soon. Reads in pages, earliest first; what is due now is loaded in batches and paced, so that new work is served
- * meanwhile and an outage's backlog is no stampede.
+ * Brings back what is stored. After a start or a take-over everything that is due, then, again and again, what will be
+ * due soon: read in pages, earliest first. Whoever is due and not in memory, by a page or by its wake time, goes
+ * through one queue, loaded in batches and paced, so that new work is served meanwhile and an outage's backlog is no
+ * stampede.
  */
 import type { Cancel, Clock } from "../ports/clock.js";
 import type { Log } from "../ports/observer.js";
-import type { DueCursor, DueEntry, Store, Stored } from "../ports/store.js";
+import { type DueCursor, type Store, type Stored, StoreUnavailable } from "../ports/store.js";
 
 /** What recovery needs of the engine. */
 export interface Recovering {
@@ -29,8 +30,11 @@ export interface RecoverySettings {
   readonly batch: number;
 }
 
-/** Between two looks for room, milliseconds. */
-const roomMs = 5;
+/** Between two looks for room, milliseconds; and how long room is waited for: a batch goes then all the same (L1). */
+const room = { lookMs: 5, patienceMs: 250 } as const;
+
+/** When the store is asked again after it failed, and when a journal that cannot be read is looked at again. */
+const againMs = { store: 1000, unreadable: 60_000 } as const;
 
 export class Recovery {
   readonly #store: Pick<Store, "earliest" | "due" | "load">;
@@ -38,9 +42,12 @@ export class Recovery {
   readonly #log: Log;
   readonly #engine: Recovering;
   readonly #settings: RecoverySettings;
+  /** Due, in order of arrival. */
+  readonly #queue = new Set<string>();
   #closed = false;
   #again: Cancel | undefined;
   #running: Promise<void> | undefined;
+  #reviving: Promise<void> | undefined;
   #wanted = false;
 
   constructor(
@@ -57,9 +64,9 @@ export class Recovery {
     this.#settings = settings;
   }
 
-  /** A pass is under way. */
+  /** A pass is under way, or something due waits for its turn. */
   get running(): boolean {
-    return this.#running !== undefined;
+    return this.#running !== undefined || this.#queue.size > 0;
   }
 
   /** Looks now: at the start, and when shards were gained. */
@@ -75,10 +82,17 @@ export class Recovery {
     });
   }
 
+  /** Brings one back that is due and not in memory, when its turn comes. */
+  bring(gid: string): void {
+    if (this.#closed) return;
+    this.#queue.add(gid);
+    this.#reviving ??= this.#reviveAll();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#again?.();
-    await this.#running;
+    await Promise.all([this.#running, this.#reviving]);
   }
 
   async #pass(): Promise<void> {
@@ -99,31 +113,65 @@ export class Recovery {
       }
     } catch (cause) {
       this.#log.warn("recovery_interrupted", { cause: String(cause) });
-      await new Promise<void>((resolve) => void this.#clock.after(1000, resolve));
+      await this.#pause(againMs.store);
       this.#wanted = true;
     }
   }
 
   /** Handles one page of a shard; where the next one begins, or `undefined` after the last. */
   async #readPage(shard: number, untilMs: number, after: DueCursor | undefined): Promise<DueCursor | undefined> {
-    if (!this.#engine.owns(shard)) return undefined;
-    const entries = await this.#store.due(shard, untilMs, after, this.#settings.page);
+    const { page } = this.#settings;
+    while (this.#queue.size >= page && !this.#closed) await this.#pause(room.lookMs);
+    if (this.#closed || !this.#engine.owns(shard)) return undefined;
+    const entries = await this.#store.due(shard, untilMs, after, page);
     const nowMs = this.#clock.nowMs();
-    const unknown = entries.filter(({ gid }) => !this.#engine.knows(gid));
-    for (const { gid, wakeAtMs } of unknown) if (wakeAtMs > nowMs) this.#engine.expect(gid, wakeAtMs);
-    const due = unknown.filter(({ wakeAtMs }) => wakeAtMs <= nowMs);
-    for (let i = 0; i < due.length && !this.#closed; i += this.#settings.batch)
-      await this.#revive(due.slice(i, i + this.#settings.batch));
-    return entries.length < this.#settings.page ? undefined : entries.at(-1);
+    for (const { gid, wakeAtMs } of entries) {
+      if (this.#queue.has(gid) || this.#engine.knows(gid)) continue;
+      if (wakeAtMs > nowMs) this.#engine.expect(gid, wakeAtMs);
+      else this.bring(gid);
+    }
+    return entries.length < page ? undefined : entries.at(-1);
   }
 
-  async #revive(entries: readonly DueEntry[]): Promise<void> {
-    while (!this.#engine.hasRoom() && !this.#closed)
-      await new Promise<void>((resolve) => void this.#clock.after(roomMs, resolve));
-    const loaded = await this.#store.load(entries.map(({ gid }) => gid));
-    loaded.forEach((stored, i) => {
-      const { gid } = entries[i]!;
-      if (stored !== undefined && !this.#engine.knows(gid)) this.#engine.revive(gid, stored);
-    });
+  async #reviveAll(): Promise<void> {
+    while (this.#queue.size > 0 && !this.#closed) {
+      await this.#waitForRoom();
+      const gids: string[] = [];
+      for (const gid of this.#queue) if (gids.push(gid) >= this.#settings.batch) break;
+      for (const gid of gids) this.#queue.delete(gid);
+      await this.#revive(gids.filter((gid) => !this.#engine.knows(gid)));
+    }
+    this.#reviving = undefined;
+  }
+
+  async #waitForRoom(): Promise<void> {
+    const untilMs = this.#clock.monotonicMs() + room.patienceMs;
+    while (!this.#closed && !this.#engine.hasRoom() && this.#clock.monotonicMs() < untilMs)
+      await this.#pause(room.lookMs);
+  }
+
+  /** Never rejects. One journal that cannot be read holds up nobody else (L3). */
+  async #revive(gids: readonly string[]): Promise<void> {
+    if (gids.length === 0 || this.#closed) return;
+    try {
+      const loaded = await this.#store.load(gids);
+      loaded.forEach((stored, i) => {
+        const gid = gids[i]!;
+        if (stored !== undefined && !this.#engine.knows(gid)) this.#engine.revive(gid, stored);
+      });
+    } catch (cause) {
+      if (cause instanceof StoreUnavailable) {
+        for (const gid of gids) this.#queue.add(gid);
+        await this.#pause(againMs.store);
+      } else if (gids.length > 1) for (const gid of gids) await this.#revive([gid]);
+      else {
+        this.#log.error("transaction_unreadable", { gid: gids[0], cause: String(cause) });
+        this.#engine.expect(gids[0]!, this.#clock.nowMs() + againMs.unreadable);
+      }
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.after(ms, resolve));
   }
 }

@@ -2,7 +2,7 @@
  * Replies that are held until a transaction is final or rests (D1): those who asked with `wait_result`.
  */
 import type { Held } from "../core/draft.js";
-import type { Reply } from "../core/input.js";
+import { type Reply, refused } from "../core/input.js";
 import type { Cancel, Clock } from "../ports/clock.js";
 
 interface Waiter {
@@ -25,7 +25,10 @@ export class Replies {
     return this.#waiters.size;
   }
 
-  /** Holds a reply; `late` makes it when the longest wait is over. An aborted `signal` drops it. */
+  /**
+   * Holds a reply; `late` makes it when the longest wait is over. When `signal` aborts, or has, it is given at once, to
+   * whom it may concern: whoever keeps count of outstanding replies must not keep this one.
+   */
   hold(
     { of, sliceMs }: Held,
     reply: (reply: Reply) => void,
@@ -42,7 +45,9 @@ export class Replies {
       }),
     };
     this.#waiters.add(waiter);
-    signal?.addEventListener("abort", () => this.#drop(waiter), { once: true });
+    const drop = () => this.#drop(waiter);
+    if (signal?.aborted) drop();
+    else signal?.addEventListener("abort", drop, { once: true });
   }
 
   /** Answers all. */
@@ -65,7 +70,8 @@ export class Replies {
   }
 
   #drop(waiter: Waiter): void {
+    if (!this.#waiters.delete(waiter)) return;
     waiter.cancel();
-    this.#waiters.delete(waiter);
+    waiter.reply(refused("ONGOING", "whoever asked stopped waiting; the transaction goes on. ONGOING"));
   }
 }

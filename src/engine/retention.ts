@@ -15,6 +15,7 @@ export class Retention {
   readonly #keep: { readonly journalMs: number; readonly headMs: number };
   #cancel: Cancel | undefined;
   #closed = false;
+  #purging: Promise<void> | undefined;
 
   constructor(
     store: Pick<Store, "purge">,
@@ -32,13 +33,18 @@ export class Retention {
     this.#later(pace.lookMs);
   }
 
-  close(): void {
+  /** Resolves when the store is not being asked any more. */
+  async close(): Promise<void> {
     this.#closed = true;
     this.#cancel?.();
+    await this.#purging;
   }
 
   #later(delayMs: number): void {
-    if (!this.#closed) this.#cancel = this.#clock.after(delayMs, () => void this.#purge());
+    if (this.#closed) return;
+    this.#cancel = this.#clock.after(delayMs, () => {
+      this.#purging = this.#purge();
+    });
   }
 
   async #purge(): Promise<void> {

@@ -6,7 +6,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Transaction } from "../core/transaction.js";
 import type { Answer, Call } from "../ports/caller.js";
-import type { GaugeValues, Meters, ServedMeter } from "../ports/meters.js";
 import type { Log, Observer, StuckBranch } from "../ports/observer.js";
 
 /** DTM's buckets, seconds. */
@@ -26,8 +25,12 @@ const knownOps: ReadonlySet<string> = new Set([
   "msg",
 ]);
 
-/** One for a process: all counters, under one registry. */
-export class Metrics implements Observer, Meters {
+/** Labels of an API call, made once per route and protocol. */
+export interface ServedMeter {
+  served(ok: boolean, durationMs: number): void;
+}
+
+export class Metrics implements Observer {
   readonly registry = new Registry();
   readonly #log: Log;
   readonly #served = this.#counter("dtm_server_process_total", "API calls", ["type", "api", "status"]);
@@ -66,6 +69,7 @@ export class Metrics implements Observer, Meters {
     }).set({ gin_version: versions.http, grpc_version: versions.grpc }, 1);
   }
 
+  /** Meter of one API of one protocol; keep it, looking labels up costs more than counting. */
   api(type: string, api: string): ServedMeter {
     const ok = this.#served.labels(type, api, "ok");
     const fail = this.#served.labels(type, api, "fail");
@@ -78,11 +82,14 @@ export class Metrics implements Observer, Meters {
     };
   }
 
+  /** Registers a gauge whose values are read at each scrape. */
   gauge(
     name: string,
     help: string,
     labelNames: readonly string[],
-    read: () => GaugeValues | Promise<GaugeValues>,
+    read: () =>
+      | Iterable<readonly [Readonly<Record<string, string>>, number]>
+      | Promise<Iterable<readonly [Readonly<Record<string, string>>, number]>>,
   ): void {
     new Gauge({
       name,
@@ -97,8 +104,9 @@ export class Metrics implements Observer, Meters {
     });
   }
 
-  async page(): Promise<{ readonly type: string; readonly body: string }> {
-    return { type: this.registry.contentType, body: await this.registry.metrics() };
+  /** The page that Prometheus reads. */
+  text(): Promise<string> {
+    return this.registry.metrics();
   }
 
   finished(tx: Transaction): void {

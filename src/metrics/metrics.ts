@@ -6,6 +6,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Transaction } from "../core/transaction.js";
 import type { Answer, Call } from "../ports/caller.js";
+import type { GaugeValues, Meters, ServedMeter } from "../ports/meters.js";
 import type { Log, Observer, StuckBranch } from "../ports/observer.js";
 
 /** DTM's buckets, seconds. */
@@ -25,12 +26,8 @@ const knownOps: ReadonlySet<string> = new Set([
   "msg",
 ]);
 
-/** Labels of an API call, made once per route and protocol. */
-export interface ServedMeter {
-  served(ok: boolean, durationMs: number): void;
-}
-
-export class Metrics implements Observer {
+/** One for a process: all counters, under one registry. */
+export class Metrics implements Observer, Meters {
   readonly registry = new Registry();
   readonly #log: Log;
   readonly #served = this.#counter("dtm_server_process_total", "API calls", ["type", "api", "status"]);
@@ -69,7 +66,6 @@ export class Metrics implements Observer {
     }).set({ gin_version: versions.http, grpc_version: versions.grpc }, 1);
   }
 
-  /** Meter of one API of one protocol; keep it, looking labels up costs more than counting. */
   api(type: string, api: string): ServedMeter {
     const ok = this.#served.labels(type, api, "ok");
     const fail = this.#served.labels(type, api, "fail");
@@ -82,14 +78,11 @@ export class Metrics implements Observer {
     };
   }
 
-  /** Registers a gauge whose values are read at each scrape. */
   gauge(
     name: string,
     help: string,
     labelNames: readonly string[],
-    read: () =>
-      | Iterable<readonly [Readonly<Record<string, string>>, number]>
-      | Promise<Iterable<readonly [Readonly<Record<string, string>>, number]>>,
+    read: () => GaugeValues | Promise<GaugeValues>,
   ): void {
     new Gauge({
       name,
@@ -104,9 +97,8 @@ export class Metrics implements Observer {
     });
   }
 
-  /** The page that Prometheus reads. */
-  text(): Promise<string> {
-    return this.registry.metrics();
+  async page(): Promise<{ readonly type: string; readonly body: string }> {
+    return { type: this.registry.contentType, body: await this.registry.metrics() };
   }
 
   finished(tx: Transaction): void {

@@ -3,6 +3,7 @@
  * server knows: `parked`, `overdue`, `blocked`, and of a branch its attempts and contract violations.
  */
 import { patterns } from "../core/decide.js";
+import type { Head } from "../core/head.js";
 import {
   type BranchOp,
   CHECK,
@@ -56,7 +57,8 @@ export function transactionJson(tx: Transaction, nowMs: number, blocked: Blocked
   };
 }
 
-function optionsJson(options: Options): Json {
+/** Options as a query shows them, in DTM's order. */
+export function optionsJson(options: Options): Json {
   return {
     wait_result: options.waitResult || undefined,
     timeout_to_fail: options.timeoutToFailS,
@@ -98,7 +100,8 @@ function nextLookMs(tx: Transaction, nowMs: number): number | undefined {
   return known.length === 0 ? undefined : Math.min(...known);
 }
 
-function triesJson(tries: Tries): Json {
+/** What became of the calls of one op so far. */
+export function triesJson(tries: Tries): Json {
   return {
     attempts: tries.attempts,
     contract_violations: tries.refusals === 0 ? undefined : tries.refusals,
@@ -167,4 +170,23 @@ interface StoredValue {
 export function keyValueJson({ category, key, value, version, createdAtMs, updatedAtMs }: StoredValue): Json {
   const [create_time, update_time] = [timeOf(createdAtMs), timeOf(updatedAtMs)];
   return { id: 0, create_time, update_time, cat: category, k: key, v: value, version };
+}
+
+/** What a list shows: the head of a transaction, under the names of `query`. */
+export function headJson(head: Head): Json {
+  return {
+    id: head.id,
+    gid: head.gid,
+    trans_type: head.type,
+    status: head.status,
+    protocol: head.protocol,
+    create_time: timeOf(head.createdAtMs),
+    update_time: timeOf(head.updatedAtMs),
+    finish_time: head.status === "succeed" ? timeOrNone(head.endedAtMs) : undefined,
+    rollback_time: head.status === "failed" ? timeOrNone(head.endedAtMs) : undefined,
+    rollback_reason: textOrNone(head.rollbackReason),
+    next_cron_time: timeOrNone(head.wakeAtMs),
+    parked: head.parked,
+    overdue: head.overdue,
+  };
 }

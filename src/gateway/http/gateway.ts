@@ -2,25 +2,28 @@
  * The HTTP gateway: all routes over one set of operations, on one server. Knows no engine and no adapter, only the
  * operations and what operators want to see.
  */
-import type { Metrics } from "../../metrics/metrics.js";
 import type { Clock } from "../../ports/clock.js";
+import type { Meters } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
 import type { Store } from "../../ports/store.js";
 import type { EngineStats, Targets } from "../../ports/targets.js";
 import type { InputLimits } from "../../wire/limits.js";
 import type { Operations } from "../operations.js";
 import { dtmRoutes } from "./dtm.js";
+import { documentedDtm } from "./dtmdocs.js";
 import { registerGauges } from "./gauges.js";
 import { jsonRpcRoute } from "./jsonrpc.js";
 import { probeRoutes } from "./probes.js";
 import type { Route } from "./route.js";
 import { createHttpServer, type HttpServer, type HttpSettings, httpSettings } from "./server.js";
+import { openApiRoute } from "./v1/openapi.js";
+import { v1Routes } from "./v1/routes.js";
 
 /** What the composition root hands to the gateway. */
 export interface HttpGatewayDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;
-  readonly metrics: Metrics;
+  readonly metrics: Meters;
   readonly log: Log;
   readonly clock: Clock;
   readonly store: Pick<Store, "count" | "list">;
@@ -44,11 +47,12 @@ export interface NodeInfo {
 export function createHttpGateway(deps: HttpGatewayDeps): HttpServer {
   const { operations, limits, log, clock, metrics, node } = deps;
   const nowMs = () => clock.nowMs();
-  const routes: readonly Route[] = [
-    ...dtmRoutes({ operations, limits, version: node.version, nowMs }),
+  const documented: readonly Route[] = [
+    ...documentedDtm(dtmRoutes({ operations, limits, version: node.version, nowMs })),
     jsonRpcRoute({ operations, limits, log }),
-    ...probeRoutes(deps),
+    ...v1Routes(deps),
   ];
+  const routes = [...documented, openApiRoute(documented, node.version), ...probeRoutes(deps)];
   registerGauges(deps);
   return createHttpServer(routes, {
     limits,

@@ -1,14 +1,14 @@
 /**
  * Gauges, read when metrics are asked for. What is dear to count is counted at most once in a while.
  */
-import type { Metrics } from "../../metrics/metrics.js";
 import type { Clock } from "../../ports/clock.js";
+import type { Meters } from "../../ports/meters.js";
 import type { Store } from "../../ports/store.js";
 import type { EngineStats, Targets } from "../../ports/targets.js";
 
 /** Where the gauges read what they show. */
 export interface GaugeDeps {
-  readonly metrics: Metrics;
+  readonly metrics: Meters;
   readonly clock: Clock;
   readonly store: Pick<Store, "count" | "list">;
   readonly stats: () => EngineStats;

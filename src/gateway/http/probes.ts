@@ -15,11 +15,7 @@ export function probeRoutes({ metrics, stats }: Pick<HttpGatewayDeps, "metrics" 
     handle,
   });
   return [
-    get("/api/metrics", async () => ({
-      status: 200,
-      type: metrics.registry.contentType,
-      body: await metrics.text(),
-    })),
+    get("/api/metrics", async () => ({ status: 200, ...(await metrics.page()) })),
     get("/healthz", () => ({ status: 200, type: textType, body: "ok" })),
     get("/readyz", () => {
       const { storeUnavailableMs, overloaded, recovering } = stats();

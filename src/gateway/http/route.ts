@@ -2,6 +2,8 @@
  * A route as data: what the server registers, what metrics count it as, how it answers. The tables of routes are the
  * only places that name paths.
  */
+import type { TSchema } from "typebox";
+import type { ErrorCode } from "../../core/errors.js";
 import type { Reply } from "../../core/input.js";
 import type { HttpAnswer, RefusalBody } from "./answer.js";
 
@@ -28,6 +30,22 @@ export interface Route {
   readonly name: string;
   handle(request: HttpRequest): HttpAnswer | Promise<HttpAnswer>;
   readonly refusalBody?: RefusalBody;
+  /** What the OpenAPI document says; routes without are not in it. */
+  readonly doc?: RouteDoc;
   /** Not counted: the metrics page and probes would count themselves. */
   readonly uncounted?: boolean;
+}
+
+/** A route for people and generators. Schemas are JSON Schema; the answers of tests are checked against them. */
+export interface RouteDoc {
+  /** Unique name of the operation. */
+  readonly id: string;
+  readonly summary: string;
+  readonly tag: string;
+  /** Members of the query string, by name. */
+  readonly query?: Readonly<Record<string, TSchema>>;
+  readonly body?: TSchema;
+  /** The body of 200. */
+  readonly answer: TSchema;
+  readonly refusals: readonly ErrorCode[];
 }

@@ -4,8 +4,8 @@
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { refused } from "../../core/input.js";
-import type { ServedMeter } from "../../metrics/metrics.js";
 import type { Clock } from "../../ports/clock.js";
+import type { ServedMeter } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
 import type { InputLimits } from "../../wire/limits.js";
 import { refusalOf } from "../failure.js";

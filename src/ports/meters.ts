@@ -1,0 +1,26 @@
+/**
+ * Where gateways count what they serve, and where gauges are read from. Labels come from fixed tables, never from what
+ * a client sent, so that the number of series is bounded.
+ */
+
+/** Counts one API of one protocol. */
+export interface ServedMeter {
+  served(ok: boolean, durationMs: number): void;
+}
+
+/** Values of a gauge, each with its labels. */
+export type GaugeValues = readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[];
+
+export interface Meters {
+  /** Meter of an API; to be kept, looking it up costs more than counting. */
+  api(type: string, api: string): ServedMeter;
+  /** Adds a gauge that is read at each scrape. */
+  gauge(
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: () => GaugeValues | Promise<GaugeValues>,
+  ): void;
+  /** The page for Prometheus and its content type. */
+  page(): Promise<{ readonly type: string; readonly body: string }>;
+}

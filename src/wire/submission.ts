@@ -51,12 +51,13 @@ export function readSubmission(body: TransactionBody, type: TransType, limits: I
 }
 
 function readSteps(body: TransactionBody, type: "saga" | "msg", limits: InputLimits): readonly Step[] {
-  if (body.steps === undefined) throw invalid("steps", "nothing", "array of steps");
-  const own = body.steps.flatMap(({ payload }) => (payload === undefined ? [] : [payload]));
+  if (body.steps === undefined && type === "saga") throw invalid("steps", "nothing", "array of steps");
+  const steps = body.steps ?? []; // DTM's Go client leaves an empty list of a msg out
+  const own = steps.flatMap(({ payload }) => (payload === undefined ? [] : [payload]));
   const payloads = own.length === 0 ? body.payloads : [...body.payloads, ...own];
-  if (payloads.length !== body.steps.length)
-    throw invalid("payloads", `${payloads.length} payloads for ${body.steps.length} steps`, "one for each step");
-  return body.steps.map(({ action, compensate }, i) => {
+  if (payloads.length !== steps.length)
+    throw invalid("payloads", `${payloads.length} payloads for ${steps.length} steps`, "one for each step");
+  return steps.map(({ action, compensate }, i) => {
     checkAction(`steps[${i}].action`, action, type, limits);
     if (type === "saga") checkUrlText(`steps[${i}].compensate`, compensate, limits);
     return { action, compensate: type === "saga" ? compensate : "", payload: payloads[i]! };

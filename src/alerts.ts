@@ -1,8 +1,7 @@
 /**
- * The alert webhook (S-RTY-10): who is stuck on which branch, as DTM posts it. Bounded, and tried again (S-BUG-22); a hook
- * that is away delays nothing.
+ * The alert webhook (S-RTY-10): who is stuck on which branch, as DTM posts it. Bounded, and tried again (S-BUG-22); a
+ * hook that is away delays nothing.
  */
-import { request } from "undici";
 import type { Cancel, Clock } from "./ports/clock.js";
 import type { Log, StuckBranch } from "./ports/observer.js";
 
@@ -61,15 +60,14 @@ export class Alerts {
   /** `undefined` when the hook has taken it; its answer's body does not matter. */
   async #post(body: string): Promise<string | undefined> {
     try {
-      const response = await request(this.#url, {
+      const response = await fetch(this.#url, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body,
-        headersTimeout: tries.timeoutMs,
-        bodyTimeout: tries.timeoutMs,
+        signal: AbortSignal.timeout(tries.timeoutMs),
       });
-      await response.body.dump();
-      return response.statusCode < 500 ? undefined : `status ${response.statusCode}`;
+      await response.body?.cancel();
+      return response.status < 500 ? undefined : `status ${response.status}`;
     } catch (cause) {
       return String(cause);
     }

@@ -17,6 +17,7 @@ const contracts = ["src/core", "src/ports"];
 /** A composition root knows everybody of its side. */
 const roots: readonly Zone[] = [
   { folder: "src/node.ts", may: ["src"], mayNot: ["cluster"] },
+  { folder: "src/stores.ts", may: ["src/config", "src/ports", "src/store"], mayNot: ["cluster"] },
   { folder: "src/node", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/cli", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/demo", may: ["src"], mayNot: ["cluster"] },

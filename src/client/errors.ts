@@ -1,9 +1,7 @@
 // The errors that cross the boundary between user code and the framework: what a participant throws to say "no"
-// (Failure)
-// or "not yet" (Ongoing), and what the client throws. Recognised by a registered symbol, not by `instanceof`, so that
-// two
-// copies of this package in one process understand each other; recognised through `cause`, so that wrapping keeps
-// meaning.
+// (Failure) or "not yet" (Ongoing), and what the client throws. Recognised by a registered symbol, not by
+// `instanceof`, so that two copies of this package in one process understand each other; recognised through `cause`,
+// so that wrapping keeps meaning.
 
 /** Stable names of all errors thrown by the client; safe to switch on and to log. */
 export type ErrorCode =
@@ -48,9 +46,8 @@ export class TandemError extends Error {
 
 /**
  * A definite business "no" (HTTP 409, gRPC ABORTED): the global transaction is rolled back. Only `action`, `try`, a
- * check-back
- * and a workflow step may say so; from any other op it is asked again for ever.
- * `details` is any JSON value; it travels in the 409 body.
+ * check-back and a workflow step may say so; from any other op it is asked again for ever. `details` is any JSON
+ * value; it travels in the 409 body.
  */
 export class Failure extends TandemError {
   override readonly name = "Failure";
@@ -73,9 +70,8 @@ export class Ongoing extends TandemError {
 
 /**
  * The database broke a cycle of waiting deliveries by ending this transaction before any business code ran in it.
- * Several
- * deliveries that wait for one that rolls back meet this in InnoDB as a matter of course; trying again at once is
- * right.
+ * Several deliveries that wait for one that rolls back meet this in InnoDB as a matter of course; trying again at once
+ * is right.
  */
 export class LocksLost extends Ongoing {}
 
@@ -98,6 +94,20 @@ export class InvalidBranch extends TandemError {
 
   constructor(message: string, context: ErrorContext = {}) {
     super("DTX_INVALID_BRANCH", message, context);
+  }
+}
+
+/**
+ * A replay met other steps than the first run. Answered "not yet" (425): nothing may go on until the code fits the
+ * record again.
+ */
+export class NonDeterminism extends TandemError {
+  override readonly name = "NonDeterminism";
+
+  constructor(message: string, gid: string) {
+    const hint =
+      "deploy the handler this workflow was started with; changed steps belong into a workflow of another name";
+    super("DTX_NON_DETERMINISM", message, { gid, hint });
   }
 }
 

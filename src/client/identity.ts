@@ -1,8 +1,6 @@
 // Which branch and op a delivery is for, read from whatever carries it: a URL, query parameters, a web framework's
-// request,
-// gRPC metadata, headers or a plain object. Ids are opaque here: they are checked for presence and length, never
-// changed,
-// and reach a database only as bound parameters.
+// request, gRPC metadata, headers or a plain object. Ids are opaque here: they are checked for presence and length,
+// never changed, and reach a database only as bound parameters.
 
 import { InvalidBranch } from "./errors.js";
 

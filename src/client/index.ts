@@ -1,6 +1,16 @@
 // The client of Tandem and of DTM: what initiators and participants import. No runtime dependency.
 
 export {
+  type Api,
+  type ApiAnswer,
+  type ApiBody,
+  type ApiOptions,
+  type Endpoint,
+  type Operation,
+  Rejected,
+  type RetryPolicy,
+} from "./api.js";
+export {
   type BarrierKey,
   type BarrierResult,
   type BarrierRow,
@@ -18,6 +28,8 @@ export {
   type DeliverySource,
   type Guard,
 } from "./barrier/guard.js";
+export { type Client, type ClientOptions, createClient } from "./client.js";
+export { currentDelivery } from "./context.js";
 export { type Duration, toMs, toSeconds } from "./duration.js";
 export {
   BarrierError,
@@ -31,10 +43,24 @@ export {
   isFailure,
   isOngoing,
   LocksLost,
+  NonDeterminism,
   Ongoing,
   TandemError,
 } from "./errors.js";
+export { type GlobalOptions, type GlobalState, newGid } from "./global.js";
+export { type Fetch, httpEndpoint } from "./http.js";
 export { type BranchIdentity, type BranchSource, type RequestLike, readIdentity } from "./identity.js";
+export type { Committed, Msg, MsgOptions, MsgOutcome } from "./msg.js";
+export {
+  type DefinedStep,
+  defineReceiver,
+  defineStep,
+  defineTccStep,
+  type Side,
+  type StandardSchema,
+} from "./participant/define.js";
+export { fetchHandler } from "./participant/fetch.js";
+export { checkBack, type Handler, type Incoming, type Route, route } from "./participant/route.js";
 export {
   classifyGrpc,
   classifyHttp,
@@ -46,3 +72,9 @@ export {
   toGrpc,
   toHttp,
 } from "./result.js";
+export type { Saga, SagaOptions, SagaOrder } from "./saga.js";
+export type { SagaStep, TccStep, XaStep } from "./step.js";
+export type { Tcc } from "./tcc.js";
+export type { Flow, RecalledTxStep, Step, StepScope, TxStep } from "./workflow/flow.js";
+export { type Workflow, type Workflows, type WorkflowsOptions, workflow } from "./workflow/workflow.js";
+export type { Xa } from "./xa.js";

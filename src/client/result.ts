@@ -1,7 +1,7 @@
 // How a participant's answer looks on the wire, and how an answer is read: status 200/409/425/500 and gRPC 0/10/9/2.
-// The reading order (425 or text ONGOING, 409 or text FAILURE, not 200, 200) is DTM's; callers in every language follow
-// it,
-// so a success body must not carry either word. Ours never does: the first letter is written as a JSON escape.
+// The reading order (425 or text ONGOING, 409 or text FAILURE, not 200, 200) is DTM's; callers in every language
+// follow it, so a success body must not carry either word. Ours never does: the first letter is written as a JSON
+// escape.
 
 import { errorCode, type Failure, findBranded, messageOf } from "./errors.js";
 
@@ -68,13 +68,17 @@ function failureBody(error: unknown, text: string): string {
   }
 }
 
-/** The answer for something thrown: Failure 409, Ongoing 425, InvalidBranch 400, anything else 500 (asked again). */
+/**
+ * The answer for something thrown: Failure 409, Ongoing and NonDeterminism 425, InvalidBranch 400, anything else 500
+ * (asked again).
+ */
 export function errorAnswer(error: unknown): HttpAnswer {
   const text = messageOf(error);
   switch (errorCode(error)) {
     case "DTX_FAILURE":
       return { status: 409, body: failureBody(error, text) };
     case "DTX_ONGOING":
+    case "DTX_NON_DETERMINISM":
       return { status: 425, body: JSON.stringify({ dtm_result: "ONGOING", error: withWord(text, "ONGOING") }) };
     case "DTX_INVALID_BRANCH":
       return { status: 400, body: calmJson({ error: text }) };
@@ -85,8 +89,8 @@ export function errorAnswer(error: unknown): HttpAnswer {
 
 /**
  * Runs a handler and turns whatever comes of it into an answer; never rejects. A handler that *returns* an error
- * instead of
- * throwing it is treated as if it had thrown: answering 200 there would commit what the caller believes refused.
+ * instead of throwing it is treated as if it had thrown: answering 200 there would commit what the caller believes
+ * refused.
  */
 export async function toHttp(handler: () => unknown): Promise<HttpAnswer> {
   try {
@@ -104,6 +108,7 @@ export function toGrpc(error: unknown): GrpcStatus {
     case "DTX_FAILURE":
       return { code: 10, message: withWord(text, "FAILURE") };
     case "DTX_ONGOING":
+    case "DTX_NON_DETERMINISM":
       return { code: 9, message: withWord(text, "ONGOING") };
     case "DTX_INVALID_BRANCH":
       return { code: 3, message: text };

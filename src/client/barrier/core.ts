@@ -1,8 +1,7 @@
-// The barrier: one insert-ignore per delivery that makes an op run at most once, makes a compensation that comes before
-// its
-// action a no-op (null compensation), and keeps the late action from running afterwards (suspension).
-// Pure: the rules below are the same for every database; an adapter only inserts, reads and commits.
-// The rows are DTM's, so services in Go, Java or Python may share the table.
+// The barrier: one insert-ignore per delivery that makes an op run at most once, makes a compensation that comes
+// before its action a no-op (null compensation), and keeps the late action from running afterwards (suspension). Pure:
+// the rules below are the same for every database; an adapter only inserts, reads and commits. The rows are DTM's, so
+// services in Go, Java or Python may share the table.
 
 import { BarrierError, Duplicated } from "../errors.js";
 import type { BranchIdentity } from "../identity.js";
@@ -26,8 +25,7 @@ export interface BarrierRow extends BarrierKey {
 export interface BarrierRows {
   /**
    * True if the row was inserted, false if a row with its key exists; never overwrites. While another open transaction
-   * has
-   * inserted the key it waits for that one's end. Rejects on anything else.
+   * has inserted the key it waits for that one's end. Rejects on anything else.
    */
   insertIgnore(row: BarrierRow): Promise<boolean>;
   /** Reason of the committed (or own) row; must not read an older snapshot. */

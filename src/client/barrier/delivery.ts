@@ -1,7 +1,6 @@
 // One delivery of one branch op: its identity and the counter that numbers the barrier calls made while it is handled.
 // The counter must start anew with every delivery. A counter that outlives a delivery would give a repeated delivery
-// new
-// numbers, and so let it run again.
+// new numbers, and so let it run again.
 
 import { TandemError } from "../errors.js";
 import { type BranchIdentity, type BranchSource, carriesIds, type RequestLike, readIdentity } from "../identity.js";

@@ -58,8 +58,7 @@ export interface Guard<Tx> {
   ): Promise<BarrierResult<T>>;
   /**
    * The same in a transaction that the caller opened, and commits or rolls back. It must be on the database that holds
-   * the
-   * barrier table; roll back if this rejects.
+   * the barrier table; roll back if this rejects.
    */
   within<T>(
     tx: Tx,
@@ -67,6 +66,8 @@ export interface Guard<Tx> {
     business: (tx: Tx) => Promise<T>,
     options?: BarrierCallOptions,
   ): Promise<BarrierResult<T>>;
+  /** A transaction without barrier; commits unless `work` rejects. For reading what an earlier delivery committed. */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
   /** Whether a message's local transaction is committed. If it is not yet, it never will be: the answer is final. */
   queryPrepared(source: BranchSource | Delivery): Promise<CheckBack>;
 }
@@ -95,6 +96,7 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
 
   return {
     within,
+    transaction: (work) => store.transaction(work),
     async run(source, business, options = {}) {
       const delivery = barrierFrom(source);
       const barrierId = delivery.nextBarrierId(options.id);

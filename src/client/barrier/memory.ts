@@ -19,8 +19,6 @@ export interface MemoryTx {
 export interface MemoryBarrier extends Guard<MemoryTx> {
   readonly rows: ReadonlyMap<string, BarrierRow>;
   readonly values: ReadonlyMap<string, unknown>;
-  /** A transaction without barrier, for business code of its own; same rules as `Guard.run`. */
-  transaction<T>(work: (tx: MemoryTx) => Promise<T>): Promise<T>;
   /** The store under the guard. */
   readonly store: BarrierStore<MemoryTx>;
 }
@@ -149,7 +147,6 @@ export function memoryBarrier(): MemoryBarrier {
     ...createGuard<MemoryTx>(asMemoryStore(store)),
     rows,
     values,
-    transaction: store.transaction,
     store: asMemoryStore(store),
   };
 }

@@ -1,8 +1,6 @@
 // The barrier on MySQL and MariaDB through mysql2/promise. The table is DTM's (services in other languages may share
-// it), with
-// a binary collation: DTM's default collation takes gids AbC and aBc for one. Relies on InnoDB's unique key lock: an
-// insert
-// waits for an open transaction that inserted the same key. All ids are bound parameters.
+// it), with a binary collation: DTM's default collation takes gids AbC and aBc for one. Relies on InnoDB's unique key
+// lock: an insert waits for an open transaction that inserted the same key. All ids are bound parameters.
 
 import type { Connection, Pool, PoolConnection, ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import { type Duration, toMs, toSeconds } from "../duration.js";
@@ -17,8 +15,7 @@ export interface MysqlBarrierOptions {
   readonly table?: string;
   /**
    * Longest wait for another delivery's transaction, then the answer is 425 and the coordinator asks again. Whole
-   * seconds,
-   * 1–3,600; default 3 s. Applies to the barrier's own statements only; the session's setting is put back.
+   * seconds, 1–3,600; default 3 s. Applies to the barrier's own statements only; the session's setting is put back.
    */
   readonly lockTimeout?: Duration;
 }
@@ -32,8 +29,7 @@ export interface MysqlBarrier extends Guard<Connection> {
   migrate(): Promise<void>;
   /**
    * Deletes rows older than `older` (at least a day, default 7 days) in small batches; resolves to their number. A row
-   * is
-   * needed until its global transaction is final and no late delivery can come any more.
+   * is needed until its global transaction is final and no late delivery can come any more.
    */
   clean(options?: { readonly older?: Duration }): Promise<number>;
 }

@@ -1,6 +1,5 @@
 // A database with a barrier and a log of business effects, as the property tests see it: the same traces run against
-// the
-// memory model and against real servers.
+// the memory model and against real servers.
 
 import type { BarrierStore } from "../../../src/client/barrier/guard.js";
 import { createGuard, type Guard } from "../../../src/client/barrier/guard.js";

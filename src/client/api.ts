@@ -1,0 +1,157 @@
+// The coordinator as the client sees it: operations with JSON bodies, answered by a status and a JSON object.
+// Transports (HTTP here; gRPC, NATS and in-process elsewhere) are endpoints of this shape; failover and retries are
+// the same for all.
+
+import { TandemError } from "./errors.js";
+
+/**
+ * Operations of DTM's API. `newGid` and `query` read; all others may be repeated with the same content without harm.
+ */
+export type Operation =
+  | "newGid"
+  | "prepare"
+  | "submit"
+  | "abort"
+  | "registerBranch"
+  | "prepareWorkflow"
+  | "query"
+  | "subscribe"
+  | "unsubscribe"
+  | "deleteTopic";
+
+/** Members by DTM's names; for reading operations they become parameters. */
+export type ApiBody = Readonly<Record<string, unknown>>;
+
+/** An answer in HTTP's terms, whatever the transport. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly body: ApiBody;
+}
+
+/** One address of a coordinator. */
+export interface Endpoint {
+  /** For messages to people. */
+  readonly address: string;
+  /** Resolves with every answer the coordinator gave; rejects when none came, also when `signal` ended the wait. */
+  call(operation: Operation, body: ApiBody, signal: AbortSignal): Promise<ApiAnswer>;
+  close?(): Promise<void>;
+}
+
+/** Settings of one call. */
+export interface ApiOptions {
+  readonly signal?: AbortSignal;
+  /** Longest wait for one answer; default 10 s. */
+  readonly timeoutMs?: number;
+}
+
+/** The coordinator behind all its endpoints. */
+export interface Api {
+  /**
+   * Resolves with the answer that an endpoint gave. Asks again, at another endpoint, after a lost connection and after
+   * 502, 503, 504; rejects with DTX_UNREACHABLE when that did not help either: then the request may or may not have
+   * arrived.
+   */
+  call(operation: Operation, body: ApiBody, options?: ApiOptions): Promise<ApiAnswer>;
+  close(): Promise<void>;
+}
+
+/** How often and how long a call is tried. */
+export interface RetryPolicy {
+  /** Tries in all, default 5. */
+  readonly attempts: number;
+  /** No try starts later than this after the first one, default 10 s. */
+  readonly totalMs: number;
+}
+
+/** Five tries within ten seconds: longer than a take-over by another node takes. */
+export const defaultRetry: RetryPolicy = { attempts: 5, totalMs: 10_000 };
+
+const defaultTimeoutMs = 10_000;
+const backoffMs = { first: 50, max: 2_000 } as const;
+
+/** Tries endpoints in turn, starting with the one that answered last. */
+export function failover(endpoints: readonly Endpoint[], policy: RetryPolicy = defaultRetry): Api {
+  if (endpoints.length === 0) throw new TandemError("DTX_INVALID_INPUT", "the client has no endpoint");
+  let preferred = 0;
+
+  async function attempt(operation: Operation, body: ApiBody, options: ApiOptions): Promise<ApiAnswer> {
+    const limit = AbortSignal.timeout(options.timeoutMs ?? defaultTimeoutMs);
+    const signal = options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]);
+    const answer = await endpoints[preferred]!.call(operation, body, signal);
+    if (!awaySoon.has(answer.status)) return answer;
+    throw new Error(`${endpoints[preferred]!.address} answered ${answer.status}: ${String(answer.body.message ?? "")}`);
+  }
+
+  return {
+    async call(operation, body, options = {}) {
+      const deadline = Date.now() + policy.totalMs;
+      for (let count = 1; ; count++) {
+        options.signal?.throwIfAborted();
+        try {
+          return await attempt(operation, body, options);
+        } catch (error) {
+          options.signal?.throwIfAborted();
+          const waitMs = Math.random() * Math.min(backoffMs.max, backoffMs.first * 2 ** count);
+          if (count >= policy.attempts || Date.now() + waitMs > deadline)
+            throw unreachable(endpoints, operation, body, error);
+          preferred = (preferred + 1) % endpoints.length;
+          await pause(waitMs, options.signal);
+        }
+      }
+    },
+    close: async () => {
+      await Promise.all(endpoints.map((endpoint) => endpoint.close?.()));
+    },
+  };
+}
+
+/** No owner now, overloaded, or a proxy without a backend: another endpoint, or a little later, will do. */
+const awaySoon = new Set([429, 502, 503, 504]);
+
+function unreachable(endpoints: readonly Endpoint[], operation: Operation, body: ApiBody, cause: unknown): TandemError {
+  const where = endpoints.map(({ address }) => address).join(", ");
+  const gid = typeof body.gid === "string" ? body.gid : undefined;
+  return new TandemError("DTX_UNREACHABLE", `no coordinator answered ${operation} at ${where}`, {
+    cause,
+    gid,
+    hint: gid === undefined ? "is the address right?" : "it may have arrived: ask query, or repeat with the same gid",
+  });
+}
+
+/** Resolves after `ms`, rejects at once with the signal's reason when it is aborted. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal?.aborted) stop();
+    else signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/**
+ * The coordinator said no: bad content (400), unknown gid (404), a state that does not allow it (409). `status` is its
+ * answer's.
+ */
+export class Rejected extends TandemError {
+  override readonly name = "Rejected";
+  readonly status: number;
+
+  constructor(operation: Operation, answer: ApiAnswer, gid?: string) {
+    const said = String(answer.body.message ?? answer.body.dtm_result ?? "without a reason");
+    super("DTX_REJECTED", `the coordinator answered ${operation} with ${answer.status}: ${said}`, { gid });
+    this.status = answer.status;
+  }
+}
+
+/** The body of a 200 answer; throws `Rejected` for any other. */
+export async function accepted(api: Api, operation: Operation, body: ApiBody, options?: ApiOptions): Promise<ApiBody> {
+  const answer = await api.call(operation, body, options);
+  if (answer.status === 200) return answer.body;
+  throw new Rejected(operation, answer, typeof body.gid === "string" ? body.gid : undefined);
+}

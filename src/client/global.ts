@@ -1,0 +1,144 @@
+// What all global transactions have in common: a gid, options in people's units, the body in DTM's names, and the state
+// that a submit or a query comes back with.
+
+import { type Api, type ApiAnswer, type ApiBody, type ApiOptions, accepted, pause, Rejected } from "./api.js";
+import { type Duration, toMs, toSeconds } from "./duration.js";
+import { TandemError } from "./errors.js";
+import { idLengthMax } from "./identity.js";
+
+/** Patterns, by DTM's names. */
+export type TransType = "saga" | "tcc" | "msg" | "xa" | "workflow";
+
+/** Settings of one global transaction; all are fixed by the first request that is sent. */
+export interface GlobalOptions {
+  /** Id of one's own choice, the natural key of the deed: repeating it is then harmless. Default: a new sortable id. */
+  readonly gid?: string;
+  /** Wait for the end up to this long; without it the answer says only that the transaction is accepted. */
+  readonly wait?: Duration;
+  /** When to give up and roll back (saga), or to assume that the initiator is gone (tcc, xa, msg). At least 1 s. */
+  readonly timeoutToFail?: Duration;
+  /** How long the coordinator waits for a participant's answer. */
+  readonly requestTimeout?: Duration;
+  /** Base interval of the coordinator's retries. */
+  readonly retryInterval?: Duration;
+  /** Headers sent to every participant, by the coordinator as by this client. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Ends this client's waiting and calling; never the transaction. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a transaction stands: over with or without success, or still going on (`aborting`: it is being rolled back). */
+export type GlobalState =
+  | { readonly gid: string; readonly status: "succeeded" }
+  | { readonly gid: string; readonly status: "failed"; readonly reason: string }
+  | { readonly gid: string; readonly status: "pending"; readonly aborting?: true };
+
+const base32 = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** A new id: 26 lower-case letters and digits, ascending with time, 80 random bits. */
+export function newGid(nowMs: number = Date.now()): string {
+  let time = "";
+  for (let rest = nowMs, count = 0; count < 10; count++, rest = Math.floor(rest / 32)) time = base32[rest % 32] + time;
+  const random = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => base32[byte % 32]);
+  return time + random.join("");
+}
+
+const badInGid = /[\u0000-\u001f\u007f;'"`\\]|\p{Surrogate}|\s$/u;
+
+/** Refuses ids that some database, header or query on the way could not carry; the coordinator itself takes more. */
+export function checkGid(gid: string): string {
+  const problem =
+    gid === "" || gid.length > idLengthMax.gid
+      ? `has ${gid.length} characters, 1 to ${idLengthMax.gid} are possible`
+      : badInGid.test(gid) && "has a quote, semicolon, backslash, control character or trailing space";
+  if (problem === false) return gid;
+  throw new TandemError("DTX_INVALID_INPUT", `the gid ${JSON.stringify(gid.slice(0, 200))} ${problem}`, {
+    hint: "use letters, digits and _ . : -",
+  });
+}
+
+/** JSON text of a payload; names the culprit where JSON has no form for it. */
+export function payloadText(payload: unknown, where: string): string {
+  try {
+    const text: string | undefined = payload === undefined ? "" : JSON.stringify(payload);
+    if (text !== undefined) return text;
+  } catch (cause) {
+    throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} cannot be written as JSON`, { cause });
+  }
+  throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} is a ${typeof payload}, which JSON cannot hold`);
+}
+
+/** The members of a request body that come from the options; absent ones stay absent. */
+export function optionFields(options: GlobalOptions): ApiBody {
+  const fields: Record<string, unknown> = {};
+  if (options.wait !== undefined) fields.wait_result = true;
+  if (options.timeoutToFail !== undefined) fields.timeout_to_fail = atLeastOne(options.timeoutToFail, "timeoutToFail");
+  if (options.requestTimeout !== undefined)
+    fields.request_timeout = atLeastOne(options.requestTimeout, "requestTimeout");
+  if (options.retryInterval !== undefined) fields.retry_interval = atLeastOne(options.retryInterval, "retryInterval");
+  if (options.headers !== undefined) fields.branch_headers = options.headers;
+  return fields;
+}
+
+function atLeastOne(duration: Duration, name: string): number {
+  const seconds = toSeconds(duration);
+  if (seconds >= 1) return seconds;
+  throw new TandemError("DTX_INVALID_INPUT", `${name} must be at least a second`);
+}
+
+/** State of a gid as the coordinator knows it, `undefined` for an unknown gid. */
+export async function queryState(api: Api, gid: string, options?: ApiOptions): Promise<GlobalState | undefined> {
+  const { transaction } = await accepted(api, "query", { gid }, options);
+  if (typeof transaction !== "object" || transaction === null) return undefined;
+  const { status, rollback_reason: reason } = transaction as { status?: unknown; rollback_reason?: unknown };
+  if (status === "succeed") return { gid, status: "succeeded" };
+  if (status === "failed") return { gid, status: "failed", reason: typeof reason === "string" ? reason : "" };
+  return status === "aborting" ? { gid, status: "pending", aborting: true } : { gid, status: "pending" };
+}
+
+/** Longer than the coordinator holds a reply, so that its word comes before our patience ends. */
+const heldReplyMs = 30_000;
+const pollMs = { first: 100, max: 1_000 } as const;
+
+/**
+ * Sends a submit and finds out how the transaction stands. Rejects only if the coordinator refuses the content, or
+ * nobody can be reached; a transaction that fails is a state, not an error.
+ */
+export async function submitAndWait(api: Api, body: ApiBody, options: GlobalOptions): Promise<GlobalState> {
+  const gid = String(body.gid);
+  const { signal } = options;
+  const waitMs = options.wait === undefined ? 0 : toMs(options.wait);
+  const deadline = Date.now() + waitMs;
+  const timeoutMs = waitMs === 0 ? undefined : Math.min(waitMs, heldReplyMs);
+  const answer = await submit(api, body, { signal, timeoutMs }, waitMs > 0);
+  if (answer?.status === 200) return { gid, status: waitMs === 0 ? "pending" : "succeeded" };
+  for (let poll: number = pollMs.first; ; poll = Math.min(poll * 2, pollMs.max)) {
+    const state = (await queryState(api, gid, { signal })) ?? { gid, status: "pending" };
+    if (state.status !== "pending" || Date.now() + poll > deadline) return judged(state, answer);
+    await pause(poll, signal);
+  }
+}
+
+/** A held reply that outlasts our patience is no loss: the state is asked for afterwards. */
+async function submit(api: Api, body: ApiBody, options: ApiOptions, held: boolean): Promise<ApiAnswer | undefined> {
+  let answer: ApiAnswer;
+  try {
+    answer = await api.call("submit", body, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (held && (await queryState(api, String(body.gid), { signal: options.signal })) !== undefined) return undefined;
+    throw error;
+  }
+  if (answer.status === 200 || answer.status === 409 || answer.status === 425) return answer;
+  throw new Rejected("submit", answer, String(body.gid));
+}
+
+/** A refusal tells of this transaction's end only if it is this one that ended, not another of the same gid. */
+function judged(state: GlobalState, answer: ApiAnswer | undefined): GlobalState {
+  if (answer?.status !== 409) return state;
+  const said = String(answer.body.message ?? "");
+  const stillGoing = state.status === "pending" && state.aborting !== true;
+  const isWaiting = said.includes("wait result not return success");
+  if (!said.includes("other content") && (!stillGoing || isWaiting)) return state;
+  throw new Rejected("submit", answer, state.gid);
+}

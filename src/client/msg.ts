@@ -1,0 +1,211 @@
+// Two-phase message: "this happens if and only if my local transaction commits". prepare, then the local transaction
+// with its barrier row, then submit; if the initiator dies in between, the coordinator asks its check-back route.
+
+import { type Api, type ApiBody, accepted } from "./api.js";
+import type { CheckBack } from "./barrier/core.js";
+import { barrierFrom, type Delivery } from "./barrier/delivery.js";
+import type { Guard } from "./barrier/guard.js";
+import { callParticipant } from "./call.js";
+import { type Duration, toSeconds } from "./duration.js";
+import { isFailure, messageOf, TandemError } from "./errors.js";
+import {
+  checkGid,
+  type GlobalOptions,
+  type GlobalState,
+  newGid,
+  optionFields,
+  payloadText,
+  submitAndWait,
+} from "./global.js";
+import { messageBranch } from "./identity.js";
+import type { Initiator } from "./tcc.js";
+
+/** Settings of a message. */
+export interface MsgOptions extends GlobalOptions {
+  /** Where the coordinator asks whether the local transaction committed; default: the client's `checkBackUrl`. */
+  readonly checkBackUrl?: string;
+  /** Deliver to all targets at once instead of one after the other. */
+  readonly concurrent?: boolean;
+}
+
+/**
+ * What became of a message whose local transaction ran: it goes out, it never will, or the coordinator will find out.
+ */
+export type MsgOutcome = "submitted" | "aborted" | "unknown";
+
+/** A message whose local transaction committed. `outcome` is `unknown` if the submit was not acknowledged. */
+export interface Committed<T> {
+  readonly gid: string;
+  readonly outcome: "submitted" | "unknown";
+  readonly value: T;
+}
+
+/** A message being written; fixed once it was sent. */
+export interface Msg {
+  readonly gid: string;
+  /** Adds a target. It is called until it answers success; it cannot refuse. */
+  to(url: string, payload?: unknown): Msg;
+  /** Adds all subscribers of a topic, as they are when the coordinator takes the message. */
+  topic(name: string, payload?: unknown): Msg;
+  /** Holds delivery back for so long after submission. Whole seconds, rounded up. */
+  delay(duration: Duration): Msg;
+  /** Sends without a local transaction. */
+  submit(): Promise<GlobalState>;
+  /**
+   * Runs `work` in a transaction of the guard's database and sends the message if it commits. An error of `work` is
+   * thrown on with a property `outcome` (`MsgOutcome`): a commit that was in doubt may have happened, then the message
+   * goes out.
+   */
+  commitWith<Tx, T>(guard: Guard<Tx>, work: (tx: Tx) => Promise<T>): Promise<Committed<T>>;
+  /**
+   * The same with a barrier of one's own: `work` makes exactly one barrier call with the delivery it is given, its
+   * first.
+   * After an error the check-back URL is asked for the truth.
+   */
+  doAndSubmit<T>(work: (delivery: Delivery) => Promise<T>): Promise<Committed<T>>;
+}
+
+interface Target {
+  readonly action: string;
+  readonly payload: string;
+}
+
+/** Starts a message; nothing is sent yet. */
+export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackUrl: string | undefined): Msg {
+  const gid = checkGid(options.gid ?? newGid());
+  const targets: Target[] = [];
+  let delaySeconds = 0;
+  let body: ApiBody | undefined;
+  const change = (apply: () => void): Msg => {
+    if (body !== undefined)
+      throw new TandemError("DTX_INVALID_INPUT", "the message was sent and cannot be changed", { gid });
+    apply();
+    return it;
+  };
+  const sealed = (checkBackUrl?: string) => (body ??= msgBody(gid, targets, delaySeconds, options, checkBackUrl));
+  const checkBackUrl = options.checkBackUrl ?? defaultCheckBackUrl;
+  const it: Msg = {
+    gid,
+    to: (url, payload) => change(() => targets.push({ action: url, payload: payloadText(payload, url) })),
+    topic: (name, payload) =>
+      change(() => targets.push({ action: `topic://${name}`, payload: payloadText(payload, `topic ${name}`) })),
+    delay: (duration) =>
+      change(() => {
+        delaySeconds = toSeconds(duration);
+      }),
+    submit: () => submitAndWait(initiator.api, sealed(), options),
+    commitWith: (guard, work) => {
+      const run = async (delivery: Delivery) => {
+        const result = await guard.run(delivery, work);
+        if (result.kind === "executed") return result.value;
+        throw new TandemError("DTX_BARRIER", `the local transaction of ${gid} was ${result.kind}`, { gid });
+      };
+      return commitAndSubmit(initiator, options, sealed(needed(checkBackUrl, gid)), run, () =>
+        guard.queryPrepared({ gid, trans_type: "msg", branch_id: messageBranch.branchId, op: messageBranch.op }),
+      );
+    },
+    doAndSubmit: (work) => {
+      const url = needed(checkBackUrl, gid);
+      return commitAndSubmit(initiator, options, sealed(url), work, () => askCheckBack(initiator, options, url, gid));
+    },
+  };
+  return it;
+}
+
+function needed(checkBackUrl: string | undefined, gid: string): string {
+  if (checkBackUrl !== undefined) return checkBackUrl;
+  throw new TandemError("DTX_INVALID_INPUT", "a message with a local transaction needs a check-back URL", {
+    gid,
+    hint: "give createClient({ checkBackUrl }) and serve it with checkBack(guard)",
+  });
+}
+
+/** The same body for prepare and submit: a coordinator that submits after a check-back knows only what prepare said. */
+function msgBody(
+  gid: string,
+  targets: readonly Target[],
+  delaySeconds: number,
+  options: MsgOptions,
+  checkBackUrl: string | undefined,
+): ApiBody {
+  if (targets.length === 0) throw new TandemError("DTX_INVALID_INPUT", "the message has no target", { gid });
+  return {
+    gid,
+    trans_type: "msg",
+    steps: targets.map(({ action }) => ({ action })),
+    payloads: targets.map(({ payload }) => payload),
+    ...(delaySeconds > 0 ? { custom_data: JSON.stringify({ delay: delaySeconds }) } : {}),
+    ...(options.concurrent ? { concurrent: true } : {}),
+    ...(checkBackUrl === undefined ? {} : { query_prepared: checkBackUrl }),
+    ...optionFields(options),
+    protocol: "http",
+  };
+}
+
+/** If prepare fails, nothing has happened. After it, every way out tells the coordinator what is known. */
+async function commitAndSubmit<T>(
+  initiator: Initiator,
+  options: MsgOptions,
+  body: ApiBody,
+  work: (delivery: Delivery) => Promise<T>,
+  checkBack: () => Promise<CheckBack>,
+): Promise<Committed<T>> {
+  const { api } = initiator;
+  const gid = String(body.gid);
+  await accepted(api, "prepare", body, { signal: options.signal });
+  const delivery = barrierFrom({ gid, transType: "msg", ...messageBranch });
+  let value: T;
+  try {
+    value = await work(delivery);
+  } catch (error) {
+    throw withOutcome(error, await settle(api, body, options, error, checkBack));
+  }
+  return { gid, outcome: await sent(api, body, options), value };
+}
+
+/** After an error of the business: a refusal is believed, anything else is decided by the barrier's row. */
+async function settle(
+  api: Api,
+  body: ApiBody,
+  options: MsgOptions,
+  error: unknown,
+  checkBack: () => Promise<CheckBack>,
+): Promise<MsgOutcome> {
+  const truth = isFailure(error) ? "rolled-back" : await checkBack().catch(() => "unknown" as const);
+  if (truth === "unknown") return "unknown";
+  if (truth === "committed") return sent(api, body, options);
+  const abort = { ...body, rollback_reason: messageOf(error).slice(0, 1_000) };
+  return accepted(api, "abort", abort).then(
+    () => "aborted" as const,
+    () => "unknown" as const,
+  );
+}
+
+/**
+ * The local transaction is committed and stays so; a submit that is not acknowledged is made up for by the check-back.
+ */
+async function sent(api: Api, body: ApiBody, options: MsgOptions): Promise<"submitted" | "unknown"> {
+  return submitAndWait(api, body, { ...options, signal: undefined }).then(
+    (state) => (state.status === "failed" ? ("unknown" as const) : ("submitted" as const)),
+    () => "unknown" as const,
+  );
+}
+
+async function askCheckBack(initiator: Initiator, options: MsgOptions, url: string, gid: string): Promise<CheckBack> {
+  const branch = { gid, transType: "msg", ...messageBranch, dtm: initiator.address };
+  try {
+    await callParticipant(initiator.access, { url, branch, body: "", headers: options.headers });
+    return "committed";
+  } catch (error) {
+    if (isFailure(error)) return "rolled-back";
+    throw error;
+  }
+}
+
+/** The caller's own error, told what became of the message. Things that take no property are wrapped. */
+function withOutcome(error: unknown, outcome: MsgOutcome): unknown {
+  if (typeof error === "object" && error !== null && Reflect.defineProperty(error, "outcome", { value: outcome })) {
+    return error;
+  }
+  return Object.assign(new Error(messageOf(error), { cause: error }), { outcome });
+}

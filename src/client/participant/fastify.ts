@@ -1,0 +1,26 @@
+// Participants in a Fastify app. Inside the plugin bodies stay bytes, whatever their content type: DTM sends several.
+
+import type { FastifyPluginAsync } from "fastify";
+import type { Route } from "./route.js";
+
+/**
+ * A plugin that mounts the routes for GET and POST: `app.register(tandemRoutes(routes))`. A prefix is not part of
+ * `at(base)`.
+ */
+export function tandemRoutes(routes: readonly Route[]): FastifyPluginAsync {
+  return async (app) => {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    for (const one of routes) {
+      app.route({
+        method: ["GET", "POST"],
+        url: one.path,
+        handler: async (request, reply) => {
+          const body = request.body instanceof Uint8Array ? request.body : "";
+          const answer = await one.handle({ url: request.url, body });
+          return reply.code(answer.status).type("application/json").send(answer.body);
+        },
+      });
+    }
+  };
+}

@@ -1,0 +1,99 @@
+// A participant's endpoint, free of any web framework: path in, branch and payload out, answer back. Adapters turn
+// their framework's request into an Incoming and send the HttpAnswer; nothing else is needed to support one more.
+
+import type { CheckBack } from "../barrier/core.js";
+import { barrierFrom, type Delivery } from "../barrier/delivery.js";
+import { handling } from "../context.js";
+import { errorCode, Failure, InvalidBranch, messageOf, TandemError } from "../errors.js";
+import { errorAnswer, type HttpAnswer, toHttp } from "../result.js";
+
+/** What an adapter knows of a request. */
+export interface Incoming {
+  /** Path and query, or a whole URL. */
+  readonly url: string;
+  /** The body as received. */
+  readonly body: string | Uint8Array;
+}
+
+/** One endpoint, to be mounted at `path` for POST and GET (the coordinator calls with GET when there is no payload). */
+export interface Route {
+  readonly path: string;
+  /** Never rejects. */
+  handle(incoming: Incoming): Promise<HttpAnswer>;
+}
+
+/** What a handler gets besides its delivery: the JSON payload, `undefined` where there is none. */
+export type Handler = (delivery: Delivery, payload: unknown) => unknown;
+
+/** Ops whose refusal means something; from all others a refusal is asked again for ever. */
+const mayRefuse = new Set(["action", "try", "msg"]);
+
+/**
+ * A route around a handler. The handler's value is answered with 200, `Failure` with 409, `Ongoing` with 425, anything
+ * else it throws with 500. `guard.run` results are unwrapped: the caller gets the value, or DTM's success.
+ */
+export function route(path: string, handler: Handler): Route {
+  return {
+    path,
+    handle: (incoming) =>
+      toHttp(async () => {
+        const delivery = barrierFrom({ url: incoming.url });
+        const value = await handling(delivery, async () => handler(delivery, payloadOf(incoming))).catch((error) => {
+          throw mustSucceed(delivery, error);
+        });
+        return unwrapped(value);
+      }),
+  };
+}
+
+/** The check-back of a service: one route for all its messages. Answers 200 only if the row proves the commit. */
+export function checkBack(path: string, guard: { queryPrepared(source: Delivery): Promise<CheckBack> }): Route {
+  return route(path, async (delivery) => {
+    if ((await guard.queryPrepared(delivery)) === "committed") return;
+    throw new Failure("the local transaction did not commit and never will", { gid: delivery.branch.gid });
+  });
+}
+
+/** The first route for the path of a request, `undefined` if there is none. A trailing slash does not matter. */
+export function matchRoute(routes: readonly Route[], url: string): Route | undefined {
+  const path = new URL(url, "http://localhost").pathname;
+  return routes.find((one) => one.path === path || `${one.path}/` === path);
+}
+
+/** The answer to a body that could not be read, or to anything else that went wrong before a route was reached. */
+export const brokenRequest = (error: unknown): HttpAnswer => errorAnswer(error);
+
+/**
+ * A refusal where none is possible becomes an ordinary error, said aloud: the coordinator will come again until it
+ * succeeds.
+ */
+function mustSucceed(delivery: Delivery, error: unknown): unknown {
+  const { op, gid, branchId } = delivery.branch;
+  if (errorCode(error) !== "DTX_FAILURE" || mayRefuse.has(op)) return error;
+  const message = `${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse and will be called again`;
+  process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
+  return new TandemError("DTX_INVALID_INPUT", message);
+}
+
+const barrierKinds = new Set(["duplicate", "null-compensation", "suspended"]);
+
+/** A result of the barrier by its value; anything else as it is. */
+function unwrapped(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const { kind } = value as { kind?: unknown };
+  const members = Object.keys(value);
+  if (kind === "executed" && members.every((key) => key === "kind" || key === "value")) {
+    return (value as { value?: unknown }).value;
+  }
+  return members.length === 1 && typeof kind === "string" && barrierKinds.has(kind) ? undefined : value;
+}
+
+function payloadOf({ body }: Incoming): unknown {
+  const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+  if (text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidBranch("the body is not JSON", { cause });
+  }
+}

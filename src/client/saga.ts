@@ -1,0 +1,109 @@
+// Saga: actions in order, or as an order graph allows; when one refuses, the compensations of those that were sent.
+// The initiator sends the whole plan in one request, which may be repeated with the same gid without harm.
+
+import type { Api, ApiBody } from "./api.js";
+import { TandemError } from "./errors.js";
+import {
+  checkGid,
+  type GlobalOptions,
+  type GlobalState,
+  newGid,
+  optionFields,
+  payloadText,
+  submitAndWait,
+} from "./global.js";
+import type { SagaStep } from "./step.js";
+
+/** Settings of a saga. */
+export interface SagaOptions extends GlobalOptions {
+  /** Retries of an action that answers neither yes nor no, before the saga is rolled back; default: for ever. */
+  readonly maxRetries?: number;
+}
+
+/** For each step (0-based) the steps that must have succeeded before; they must come earlier. */
+export type SagaOrder = Readonly<Record<number, readonly number[]>>;
+
+/** Steps a transaction may have. */
+const stepsMax = 1_000;
+
+/** A saga being written. It cannot be changed once it was submitted; submitting again is harmless. */
+export interface Saga {
+  readonly gid: string;
+  /** Adds a step. The payload is turned into JSON at once. */
+  step<In>(step: SagaStep<In>, payload: NoInfer<In>): Saga;
+  step(step: SagaStep<undefined>): Saga;
+  /** Runs steps side by side, as far as `order` allows; without it all at once. */
+  parallel(order?: SagaOrder): Saga;
+  /**
+   * Resolves when the saga is accepted, with `wait` when it is over or the time is up. A failed saga is a state, no
+   * error.
+   */
+  submit(): Promise<GlobalState>;
+}
+
+/** Starts a saga; nothing is sent before `submit`. */
+export function saga(api: Api, options: SagaOptions = {}): Saga {
+  const gid = checkGid(options.gid ?? newGid());
+  const steps: { readonly action: string; readonly compensate: string; readonly payload: string }[] = [];
+  let order: SagaOrder | undefined;
+  let body: ApiBody | undefined;
+  const assertOpen = () => {
+    if (body === undefined) return;
+    throw new TandemError("DTX_INVALID_INPUT", "the saga was submitted and cannot be changed", { gid });
+  };
+  const it: Saga = {
+    gid,
+    step(step: SagaStep<never>, payload?: unknown) {
+      assertOpen();
+      const { action, compensate } = step;
+      steps.push({ action, compensate, payload: payloadText(payload, `step ${steps.length} (${action})`) });
+      return it;
+    },
+    parallel(wanted = {}) {
+      assertOpen();
+      order = wanted;
+      return it;
+    },
+    async submit() {
+      body ??= sagaBody(gid, steps, order, options);
+      return submitAndWait(api, body, options);
+    },
+  };
+  return it;
+}
+
+function sagaBody(
+  gid: string,
+  steps: readonly { readonly action: string; readonly compensate: string; readonly payload: string }[],
+  order: SagaOrder | undefined,
+  options: SagaOptions,
+): ApiBody {
+  if (steps.length === 0 || steps.length > stepsMax) {
+    throw new TandemError("DTX_INVALID_INPUT", `a saga has 1 to ${stepsMax} steps, not ${steps.length}`, { gid });
+  }
+  if (order !== undefined) checkOrder(order, steps.length, gid);
+  const concurrency = order && { concurrent: true, custom_data: JSON.stringify({ concurrent: true, orders: order }) };
+  return {
+    gid,
+    trans_type: "saga",
+    steps: steps.map(({ action, compensate }) => ({ action, compensate })),
+    payloads: steps.map(({ payload }) => payload),
+    ...concurrency,
+    ...optionFields(options),
+    ...(options.maxRetries === undefined ? {} : { retry_limit: options.maxRetries }),
+    protocol: "http",
+  };
+}
+
+/** Earlier steps only, hence no cycles. */
+function checkOrder(order: SagaOrder, count: number, gid: string): void {
+  for (const [key, before] of Object.entries(order)) {
+    const step = Number(key);
+    const known = Number.isInteger(step) && step >= 0 && step < count;
+    if (known && before.every((one) => Number.isInteger(one) && one >= 0 && one < step)) continue;
+    throw new TandemError("DTX_INVALID_INPUT", `order ${key}: [${before.join(", ")}] does not fit ${count} steps`, {
+      gid,
+      hint: "name steps by their position from 0; a step can only wait for earlier ones",
+    });
+  }
+}

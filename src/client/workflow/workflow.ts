@@ -1,0 +1,157 @@
+// Workflows: a plain async function whose steps are recorded at the coordinator. If this process dies, the coordinator
+// calls the callback route and the function runs again, steps that are recorded giving their recorded values.
+
+import type { ApiBody } from "../api.js";
+import { accepted, Rejected } from "../api.js";
+import { Failure, findBranded, Ongoing, TandemError } from "../errors.js";
+import { checkGid, type GlobalOptions, newGid, optionFields } from "../global.js";
+import { readIdentity } from "../identity.js";
+import type { Incoming, Route } from "../participant/route.js";
+import { toHttp } from "../result.js";
+import type { Initiator } from "../tcc.js";
+import { type Flow, type FlowEnd, runFlow } from "./flow.js";
+import { openWorkflow, Records } from "./record.js";
+import { decodeValue, encodeValue } from "./value.js";
+
+/** A workflow as it was defined. */
+export interface Workflow<In, Out> {
+  readonly name: string;
+  readonly handler: (flow: Flow, input: In) => Promise<Out>;
+}
+
+/** Names a handler. The name is stored with every run: keep it while runs of it may be open. */
+export function workflow<In = undefined, Out = void>(
+  name: string,
+  handler: (flow: Flow, input: In) => Promise<Out>,
+): Workflow<In, Out> {
+  if (name !== "" && name.length <= 45) return { name, handler };
+  throw new TandemError("DTX_INVALID_INPUT", `a workflow's name has 1 to 45 characters, not ${name.length}`);
+}
+
+/** Settings of the workflows of a process. */
+export interface WorkflowsOptions {
+  /** Where the coordinator calls this service to go on with a run; `route` is mounted at its path. */
+  readonly callbackUrl: string;
+}
+
+/** The workflows this process can run. */
+export interface Workflows {
+  /**
+   * Runs to the end and resolves to the result. Rejects with `Failure` after everything was rolled back; with anything
+   * else if the run is interrupted: then the coordinator calls back, and `execute` with the same gid and input joins
+   * in. A gid that is done gives its recorded result.
+   */
+  execute<In, Out>(workflow: Workflow<In, Out>, options: GlobalOptions, input: In): Promise<Out>;
+  execute<Out>(workflow: Workflow<undefined, Out>, options?: GlobalOptions): Promise<Out>;
+  /** The callback, to be mounted with the service's other routes. */
+  readonly route: Route;
+}
+
+/** A workflow of any types: what it takes and gives is settled where it was defined. */
+type AnyWorkflow = Workflow<never, unknown>;
+
+/** Registers workflows by name; two of one name are refused. */
+export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], options: WorkflowsOptions): Workflows {
+  if (!URL.canParse(options.callbackUrl)) {
+    throw new TandemError("DTX_INVALID_INPUT", `not a URL: ${JSON.stringify(options.callbackUrl)}`);
+  }
+  const byName = new Map(list.map((one) => [one.name, one]));
+  if (byName.size < list.length) throw new TandemError("DTX_INVALID_INPUT", "two workflows have the same name");
+  /** One run of a gid at a time in this process; others join it. */
+  const running = new Map<string, Promise<unknown>>();
+
+  function execute(of: AnyWorkflow, gid: string, inputText: string, settings: GlobalOptions): Promise<unknown> {
+    const joined = running.get(gid);
+    if (joined !== undefined) return joined;
+    const run = executeOnce(initiator, of, gid, inputText, settings, options.callbackUrl).finally(() =>
+      running.delete(gid),
+    );
+    running.set(gid, run);
+    return run;
+  }
+
+  async function callBack({ url, body }: Incoming): Promise<void> {
+    const { gid, op } = readIdentity(url);
+    const found = byName.get(op);
+    if (found === undefined) {
+      throw new TandemError("DTX_INVALID_INPUT", `no workflow '${op}' here, only ${[...byName.keys()].join(", ")}`, {
+        gid,
+      });
+    }
+    if (running.has(gid)) throw new Ongoing(`workflow ${gid} is running here`, { gid });
+    const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+    // A workflow that failed has told the coordinator so; the callback itself went well.
+    await execute(found, gid, text, {}).catch((error: unknown) => {
+      if (!(findBranded(error) instanceof Failure)) throw error;
+    });
+  }
+
+  return {
+    execute: async <Out>(of: AnyWorkflow, settings: GlobalOptions = {}, input?: unknown) => {
+      if (byName.get(of.name) !== of) {
+        throw new TandemError(
+          "DTX_INVALID_INPUT",
+          `workflow '${of.name}' is not registered, so nobody could resume it`,
+        );
+      }
+      const gid = checkGid(settings.gid ?? newGid());
+      // The value was made by the workflow's own handler, here or where it ran first.
+      return (await execute(of, gid, encodeValue(input, `input of '${of.name}'`) ?? "", settings)) as Out;
+    },
+    route: {
+      path: new URL(options.callbackUrl).pathname,
+      handle: (incoming) => toHttp(() => callBack(incoming)),
+    },
+  };
+}
+
+async function executeOnce(
+  initiator: Initiator,
+  { name, handler }: AnyWorkflow,
+  gid: string,
+  inputText: string,
+  options: GlobalOptions,
+  callbackUrl: string,
+): Promise<unknown> {
+  const { api, access } = initiator;
+  const body: ApiBody = {
+    gid,
+    trans_type: "workflow",
+    custom_data: JSON.stringify({ name, data: Buffer.from(inputText).toString("base64") }),
+    query_prepared: callbackUrl,
+    ...optionFields({ ...options, wait: undefined }),
+    concurrent: false,
+    protocol: "http",
+  };
+  const opened = await openWorkflow(api, body, options.signal);
+  if (opened.kind === "succeeded") return decodeValue(new TextDecoder().decode(opened.result));
+  if (opened.kind === "failed") throw new Failure(opened.reason, { gid });
+  const records = new Records(api, body, opened.steps);
+  const { headers, signal } = options;
+  // The input is what `execute` was given for this workflow, by way of its text, so that a resumed run gets the same.
+  const input = decodeValue(inputText) as never;
+  const ended = await runFlow({ gid, records, access, headers, signal }, (flow) => handler(flow, input));
+  return finish(initiator, body, name, ended);
+}
+
+/** Records the end. If another executor ended it first, its end counts. */
+async function finish(initiator: Initiator, body: ApiBody, name: string, ended: FlowEnd<unknown>): Promise<unknown> {
+  const { api } = initiator;
+  const gid = String(body.gid);
+  const resultText = ended.kind === "succeeded" ? (encodeValue(ended.value, `workflow '${name}'`) ?? "") : "";
+  const req_extra =
+    ended.kind === "succeeded"
+      ? { status: "succeed", result: Buffer.from(resultText).toString("base64"), rollback_reason: "" }
+      : { status: "failed", result: "", rollback_reason: ended.reason };
+  try {
+    await accepted(api, "submit", { gid, trans_type: "workflow", req_extra });
+  } catch (error) {
+    if (!(error instanceof Rejected)) throw error;
+    const now = await openWorkflow(api, body);
+    if (now.kind === "succeeded") return decodeValue(new TextDecoder().decode(now.result));
+    if (now.kind === "failed") throw new Failure(now.reason, { gid });
+    throw error;
+  }
+  if (ended.kind === "failed") throw new Failure(ended.reason, { gid });
+  return decodeValue(resultText);
+}

@@ -1,0 +1,48 @@
+// XA, the initiator's side: call every branch, then decide. A branch registers itself while it is called; the same URL
+// is called again by the coordinator for commit or rollback.
+
+import { callParticipant } from "./call.js";
+import { TandemError } from "./errors.js";
+import { checkGid, type GlobalOptions, newGid, optionFields, payloadText } from "./global.js";
+import type { XaStep } from "./step.js";
+import { branchIds, decide, type Initiator } from "./tcc.js";
+
+/** Where an open XA transaction's branches are called. */
+export interface Xa {
+  readonly gid: string;
+  /**
+   * Has a service do its part and prepare it; resolves to its value. What it rejects with should leave the callback.
+   */
+  call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>): Promise<Out>;
+}
+
+/** The xid is `gid-branchId`; MySQL takes 64 bytes of it. */
+const xaGidBytesMax = 61;
+
+/** Runs `work` as one global transaction; resolves to its value once the decision to commit is durable. */
+export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: (xa: Xa) => Promise<T>): Promise<T> {
+  const gid = checkXaGid(checkGid(options.gid ?? newGid()));
+  const { access, address: dtm } = initiator;
+  const { signal, headers } = options;
+  const nextId = branchIds("");
+  const open: Xa = {
+    gid,
+    async call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>) {
+      const url = typeof step === "string" ? step : step.url;
+      const branch = { gid, transType: "xa", branchId: nextId(), op: "action", dtm, phase2Url: url };
+      const body = payloadText(payload, url);
+      // The participant's word is taken for its type.
+      return (await callParticipant(access, { url, branch, body, method: "POST", headers, signal })) as Out;
+    },
+  };
+  const body = { gid, trans_type: "xa", ...optionFields(options), protocol: "http" };
+  return decide(initiator, options, body, () => work(open));
+}
+
+function checkXaGid(gid: string): string {
+  if (gid.length <= xaGidBytesMax && /^[A-Za-z0-9_.:-]+$/.test(gid)) return gid;
+  throw new TandemError("DTX_INVALID_INPUT", `the gid ${JSON.stringify(gid)} cannot be part of an xid`, {
+    gid,
+    hint: `an XA gid has letters, digits and _ . : - only, at most ${xaGidBytesMax}`,
+  });
+}

@@ -8,6 +8,7 @@ const integration = [
   "test/compat/**",
   "test/mysql/**",
   "test/client/db/**",
+  "test/client/dtm/**",
   "test/browser/**",
 ];
 

@@ -43,8 +43,9 @@ export interface DefinedStep<Reference> {
 }
 
 /**
- * A saga step at `path` and `path/compensate`. `action` may throw `Failure`; `compensate` must get through in the end,
- * so it returns nothing and is called again whatever it throws. It runs only if the action took effect.
+ * A step of sagas and workflows at `path` and `path/compensate`. `action` may throw `Failure`; `compensate` must get
+ * through in the end, so it returns nothing and is called again whatever it throws. It runs only if the action took
+ * effect.
  */
 export function defineStep<Tx, Input = unknown, Parsed = Input>(
   definition: StepDefinition<Tx, Input, Parsed> & {
@@ -57,7 +58,7 @@ export function defineStep<Tx, Input = unknown, Parsed = Input>(
   return {
     routes: [
       route(path, side(definition, ["action"], action)),
-      route(undo, side(definition, ["compensate"], compensate)),
+      route(undo, side(definition, ["compensate", "rollback"], compensate)),
     ],
     at: (base) => ({ action: joined(base, path), compensate: joined(base, undo) }),
   };

@@ -6,6 +6,10 @@ import type { Terminal } from "./terminal.js";
 export interface Context {
   readonly terminal: Terminal;
   readonly environment: Environment;
-  /** Resolves with the name of the first signal that asks the process to end. */
-  readonly stopped: Promise<string>;
+  /** How this tool is called from the same folder, for lines to be pasted: `tandem`, or `node dist/src/cli/main.js`. */
+  readonly command: string;
+  /**
+   * From now on a signal to end (SIGTERM, SIGINT) is only noted: resolves with its name. A second one ends the process.
+   */
+  untilStopped(): Promise<string>;
 }

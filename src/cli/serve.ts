@@ -29,12 +29,13 @@ const endMs = 9500;
 export async function serve(context: Context, loaded: Loaded, startNode: StartNode): Promise<void> {
   const { terminal } = context;
   const { config } = loaded;
+  const stopped = context.untilStopped();
   for (const warning of loaded.warnings) terminal.err(`tandem: ${warning}`);
   const node = await startNode(config).catch((error: unknown) => {
     throw startFailure(error, config);
   });
   terminal.out(readyLine(node, config));
-  const signal = await context.stopped;
+  const signal = await stopped;
   terminal.err(`tandem: ${signal}, ending; what is unfinished goes on after the next start`);
   await withDeadline(node.close(graceMs), endMs);
 }

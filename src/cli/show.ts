@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { loadConfig } from "../config/config.js";
 import type { Context } from "./context.js";
 import { type Demo, runDemo, transferBody } from "./demo/demo.js";
+import { CliError } from "./exit.js";
 import type { StartNode } from "./serve.js";
-import type { Terminal } from "./terminal.js";
 
 /** Runs the demo. @throws CliError when a saga does not end as it must */
 export async function showDemo(
@@ -18,56 +18,60 @@ export async function showDemo(
   { keep, paceMs }: { readonly keep: boolean; readonly paceMs: number },
 ): Promise<void> {
   const { terminal } = context;
+  const stopped = context.untilStopped();
   const dir = mkdtempSync(join(tmpdir(), "tandem-demo-"));
   const flags = { "Store.Url": `lmdb:${dir}`, HttpPort: "0", GrpcPort: "0", LogLevel: "error" } as const;
   const { config } = loadConfig({ environment: {}, flags, readFile: () => "" });
+  const ends: (() => Promise<void>)[] = [];
   try {
     const node = await startNode(config);
-    try {
-      const server = { url: node.addresses.http, store: `its own, embedded: ${dir}` };
-      const demo = await runDemo(terminal, { paceMs, server });
-      try {
-        if (keep) await keepRunning(context, demo, node.addresses.http);
-        else inviteToMore(terminal);
-      } finally {
-        await demo.close();
-      }
-    } finally {
-      await node.close(1000);
-    }
+    ends.unshift(() => node.close(1000));
+    const server = { url: node.addresses.http, store: `its own, embedded: ${dir}` };
+    const demo = await Promise.race([runDemo(terminal, { paceMs, server }), interruption(stopped)]);
+    ends.unshift(demo.close);
+    if (!keep) return inviteToMore(context);
+    showLinesToTry(context, demo, server.url);
+    await stopped;
   } finally {
+    for (const end of ends) await end();
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-function inviteToMore(terminal: Terminal): void {
+function inviteToMore({ terminal, command }: Context): void {
   terminal.out("");
-  terminal.out(`  ${terminal.paint.bold("Try it yourself:")} add --keep, and the server and both banks stay up.`);
+  terminal.out(
+    `  ${terminal.paint.bold("Try it yourself:")} ${command} demo --keep leaves the server and both banks running.`,
+  );
   terminal.out("");
 }
 
-async function keepRunning({ terminal, stopped }: Context, { bank }: Demo, url: string): Promise<void> {
+/** Ends a demo that is cut short, so that its folder goes away with it. */
+async function interruption(stopped: Promise<string>): Promise<never> {
+  throw new CliError("failed", `${await stopped}: the demo was not finished`);
+}
+
+function showLinesToTry({ terminal, command }: Context, { bank }: Demo, url: string): void {
   const { bold, dim } = terminal.paint;
   terminal.out("");
   terminal.out(bold("Everything is still running. Try, in another terminal:"));
-  for (const [what, line] of linesToTry(url, bank)) {
+  for (const [what, line] of linesToTry(url, bank, command)) {
     terminal.out("");
     terminal.out(dim(`  # ${what}`));
     for (const part of line.split("\n")) terminal.out(`  ${part}`);
   }
   terminal.out("");
   terminal.out(dim("  Ctrl-C ends it and removes its folder."));
-  await stopped;
 }
 
 /** Commands for people, as they can be pasted into a shell. */
-export function linesToTry(url: string, bank: Demo["bank"]): readonly (readonly [string, string])[] {
+export function linesToTry(url: string, bank: Demo["bank"], command: string): readonly (readonly [string, string])[] {
   const body = JSON.stringify(transferBody("transfer-3", bank));
   return [
     ["another transfer", `curl -s ${url}/api/dtmsvr/submit -d '${body}'`],
     ["what became of it", `curl -s '${url}/api/dtmsvr/query?gid=transfer-3'`],
-    ["the same, for people", `npx tandem tx show transfer-3 --url ${url}`],
-    ["all of them", `npx tandem tx list --url ${url}`],
-    ["how the server is", `npx tandem status --url ${url}`],
+    ["the same, for people", `${command} tx show transfer-3 --url ${url}`],
+    ["all of them", `${command} tx list --url ${url}`],
+    ["how the server is", `${command} status --url ${url}`],
   ];
 }

@@ -85,8 +85,6 @@ export interface Config {
   };
   readonly cluster: ClusterConfig | undefined;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error"; readonly outputs: readonly string[] };
-  /** Hours from UTC, or `undefined`: the system's zone. */
-  readonly timeZoneOffsetHours: number | undefined;
 }
 
 /** What the configuration is made from. */
@@ -195,7 +193,6 @@ function assemble(draft: Draft): Config {
     },
     cluster: clusterOf(draft),
     log: { level: v.LogLevel, outputs: v["Log.Outputs"].split(",").map((o) => o.trim()) },
-    timeZoneOffsetHours: v.TimeZoneOffset === "" ? undefined : Number(v.TimeZoneOffset),
   };
 }
 

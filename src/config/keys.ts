@@ -155,12 +155,6 @@ const surroundings = {
     about: "Least important line that is written.",
   }),
   "Log.Outputs": text("stderr", { dtm: true, about: "Where log lines go: stderr, stdout or files, comma separated." }),
-  TimeZoneOffset: text(
-    "",
-    { dtm: true, about: "Hours by which times in answers differ from UTC, such as +8; empty = the system's zone." },
-    "whole hours from -12 to +14",
-    (t) => /^[+-]?\d{1,2}$/.test(t) && Number(t) >= -12 && Number(t) <= 14,
-  ),
 };
 
 const ignored = {
@@ -194,6 +188,7 @@ const ignored = {
     about: "No effect.",
     ignored: "calls are spread over all addresses of a name",
   }),
+  TimeZoneOffset: text("", { dtm: true, about: "No effect.", ignored: "times in answers are in UTC" }),
   "Log.RotationEnable": integer(0, 1, 0, { dtm: true, about: "No effect.", ignored: noRotation }),
   "Log.RotationConfigJSON": text("{}", { dtm: true, about: "No effect.", ignored: noRotation }),
   "MicroService.Driver": word(["default"], "default", { dtm: true, about: `Only 'default': ${noDriver}.` }),

@@ -43,6 +43,6 @@ export async function tandem(args: readonly string[], surroundings: Surroundings
   const { terminal, out, err } = recorder(surroundings);
   const noNode: StartNode = () => Promise.reject(new Error("this test starts no node"));
   const { environment = {}, stopped = Promise.resolve("SIGTERM"), startNode = noNode } = surroundings;
-  const code = await run(args, { terminal, environment, stopped }, startNode);
+  const code = await run(args, { terminal, environment, command: "tandem", untilStopped: () => stopped }, startNode);
   return { code, out: out.join("\n"), err: err.join("\n") };
 }

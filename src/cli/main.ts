@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The program `tandem`: hands the real world (arguments, environment, streams, signals) to `run` and leaves with its code.
+ * The program `tandem`: hands the real world (arguments, environment, streams, signals) to `run` and leaves with its
+ * code.
  */
 import { basename, relative } from "node:path";
 import { startNode } from "../node.js";

@@ -4,7 +4,8 @@
  */
 import type { Api } from "./api.js";
 import { printable, type Terminal, tableLines } from "./terminal.js";
-import { type Fields, fields, list, text } from "./transactions/answers.js";
+import { type Fields, fields, list, text, timeMs } from "./transactions/answers.js";
+import { span } from "./transactions/span.js";
 
 /** Statuses in the order of their columns. */
 const statuses = ["prepared", "submitted", "aborting", "succeed", "failed"] as const;
@@ -17,14 +18,24 @@ export async function status(api: Api, terminal: Terminal, json: boolean): Promi
   showTargets(terminal, list(fields(targets).targets).map(fields));
 }
 
+/** Figures of the engine that are worth a word, with the word. */
+const figures: readonly (readonly [string, string])[] = [
+  ["resident", "in memory"],
+  ["commits_queued", "waiting for the disk"],
+  ["calls_in_flight", "calls on the wire"],
+  ["calls_waiting", "calls held back"],
+];
+
 function showNode(terminal: Terminal, url: string, node: Fields): void {
   const { paint } = terminal;
-  const ready = node.ready === true ? paint.green("ready") : paint.red("not ready");
-  terminal.out(`${paint.bold(url)}  ${ready}  version ${text(node.version)}  store ${text(node.store)}`);
-  const figures = Object.entries(fields(node.engine)).map(
-    ([name, value]) => `${name.replaceAll("_", " ")} ${String(value)}`,
+  const ready = node.ready === true ? paint.green("ready") : paint.red("NOT READY: its store takes no writes");
+  const remarks = ["overloaded", "recovering"].filter((name) => node[name] === true).map((name) => paint.yellow(name));
+  terminal.out([paint.bold(url), ready, ...remarks].join("  "));
+  const upMs = timeMs(node.time) - timeMs(node.start_time);
+  terminal.out(
+    paint.dim(`${text(node.node)}, version ${text(node.version)}, up ${span(upMs)}, store ${text(node.store)}`),
   );
-  if (figures.length > 0) terminal.out(paint.dim(figures.join(", ")));
+  terminal.out(paint.dim(figures.map(([name, word]) => `${text(node[name])} ${word}`).join(", ")));
   terminal.out("");
   const counts = list(node.transactions).map(fields);
   const types = [...new Set(counts.map((count) => text(count.trans_type)))];

@@ -1,26 +1,20 @@
 /**
- * `tandem topics …`: subscriptions of messages, over DTM's own routes.
+ * `tandem topics …`: subscriptions of messages, over DTM's routes and `/api/v1`.
  */
 import type { Api } from "./api.js";
-import { CliError } from "./exit.js";
 import { printable, type Terminal, tableLines } from "./terminal.js";
-
-interface Topic {
-  readonly name: string;
-  readonly version: number;
-  readonly subscribers: readonly { readonly url: string; readonly remark: string }[];
-}
+import { type Fields, fields, list, text } from "./transactions/answers.js";
 
 /** All topics with their subscribers, a line each. */
 export async function listTopics(api: Api, terminal: Terminal, json: boolean): Promise<void> {
   const topics = await allTopics(api);
   if (json) return terminal.out(JSON.stringify(topics, undefined, 2));
   if (topics.length === 0) return terminal.err("no topics; add one with: tandem topics subscribe TOPIC URL");
-  const rows = topics.flatMap((topic) =>
-    topic.subscribers.length === 0
-      ? [[printable(topic.name), "(nobody)", ""]]
-      : topic.subscribers.map(({ url, remark }) => [printable(topic.name), printable(url), printable(remark)]),
-  );
+  const rows = topics.flatMap((topic) => {
+    const subscribers = list(topic.subscribers).map(fields);
+    if (subscribers.length === 0) return [[printable(text(topic.topic)), "(nobody)", ""]];
+    return subscribers.map(({ url, remark }) => [text(topic.topic), text(url), text(remark)].map(printable));
+  });
   for (const line of tableLines(["topic", "subscriber", "remark"], rows, terminal)) terminal.out(line);
 }
 
@@ -42,25 +36,14 @@ export async function deleteTopic(api: Api, terminal: Terminal, topic: string): 
   terminal.err(`topic '${topic}' is gone`);
 }
 
-async function allTopics(api: Api): Promise<readonly Topic[]> {
-  const topics: Topic[] = [];
-  let position = "";
+/** Topics as the server gives them, page by page. */
+async function allTopics(api: Api): Promise<readonly Fields[]> {
+  const topics: Fields[] = [];
+  let cursor = "";
   do {
-    const page = (await api.get("/api/dtmsvr/scanKV", { cat: "topics", position, limit: "500" })) as {
-      readonly kv?: readonly { readonly k: string; readonly v: string; readonly version: number }[];
-      readonly next_position?: string;
-    };
-    for (const { k, v, version } of page.kv ?? []) topics.push({ name: k, version, subscribers: subscribersIn(k, v) });
-    position = page.next_position ?? "";
-  } while (position !== "");
+    const page = fields(await api.get("/api/v1/topics", { cursor: cursor || undefined, limit: "500" }));
+    topics.push(...list(page.topics).map(fields));
+    cursor = text(page.next);
+  } while (cursor !== "");
   return topics;
-}
-
-function subscribersIn(topic: string, value: string): Topic["subscribers"] {
-  const list: unknown = JSON.parse(value);
-  if (!Array.isArray(list)) throw new CliError("failed", `topic '${topic}' is stored in a form that is not known here`);
-  return list.map((one: { readonly url?: unknown; readonly remark?: unknown }) => ({
-    url: String(one.url ?? ""),
-    remark: String(one.remark ?? ""),
-  }));
 }

@@ -1,4 +1,4 @@
-// The table of keys in docs/configuration.md, made from the table in the code: `npx tsx test/config/reference.ts` prints it.
+// The tables of docs/configuration.md, made from the table of keys: `npx tsx test/config/reference.ts` prints them.
 import { pathToFileURL } from "node:url";
 import { environmentName, keyOf, type Path, paths } from "../../src/config/keys.js";
 

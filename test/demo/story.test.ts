@@ -79,22 +79,22 @@ describe("a story", () => {
 });
 
 describe("a history", () => {
-  const event = { atMs: 1, ops: [] as string[], status: "", reason: "" };
+  const event = { atMs: 1, ops: [] as string[], status: "", by: "", reason: "" };
 
   it("becomes one row per commit, with words for its events", () => {
     const rows = rowsOf([
       { ...event, version: 1, kind: "created" },
       { ...event, version: 1, kind: "started", ops: ["01 action"] },
       { ...event, version: 2, kind: "settled", ops: ["01 action"], status: "failed" },
-      { ...event, version: 2, kind: "aborting", reason: "no" },
+      { ...event, version: 2, kind: "aborting", by: "server", reason: "no" },
       { ...event, version: 2, kind: "started", ops: ["01 compensate"] },
       { ...event, version: 3, kind: "settled", ops: ["01 compensate"], status: "succeed" },
       { ...event, version: 3, kind: "finished", status: "failed" },
     ]);
     expect(rows.map(({ text, tone }) => [text, tone])).toEqual([
-      ["accepted and on disk; next: 01 action", "plain"],
-      ["01 action failed; rolling back; next: 01 compensate", "bad"],
-      ["01 compensate succeed; saga failed, all undone", "undo"],
+      ["accepted and stored → 01 action", "plain"],
+      ["01 action failed; rolling back → 01 compensate", "bad"],
+      ["01 compensate succeed; end: failed, undone", "undo"],
     ]);
     expect(rows.map(({ intends, settles }) => [intends, settles])).toEqual([
       [["01 action"], []],

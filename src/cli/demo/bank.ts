@@ -122,7 +122,7 @@ async function answer(account: Account, { paceMs, onMove }: BankOptions, request
 /** What the barrier found instead of something to do. */
 const skipped = {
   duplicate: "barrier: done before, not done twice",
-  "null-compensation": "barrier: the action did nothing, nothing to undo",
+  "null-compensation": "barrier: not done, nothing to undo",
   suspended: "barrier: undone before it began",
 } as const;
 

@@ -6,7 +6,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type Api, connect } from "../api.js";
 import { CliError } from "../exit.js";
-import type { Terminal } from "../terminal.js";
+import { cut, type Terminal } from "../terminal.js";
 import { historyOf } from "../transactions/answers.js";
 import { rowsOf } from "../transactions/history.js";
 import { type Bank, type Move, openBank } from "./bank.js";
@@ -76,8 +76,8 @@ function introduce(page: Page, bank: Bank, { server, paceMs }: DemoOptions): voi
   page.fact("Alice's bank", bank.alice, "TransOut, TransOutCompensate");
   page.fact("Bob's bank", bank.bob, "TransIn, TransInCompensate");
   page.plain();
-  page.note("Each line was seen by the service it names, or is a row of the coordinator's journal.");
-  if (paceMs > 0) page.note(`Each service takes ${paceMs} ms to answer, so that you can watch (--pace 0: no delay).`);
+  page.note("Each line was seen by the service it names, or is a row of the journal.");
+  if (paceMs > 0) page.note(`Each service takes ${paceMs} ms to answer, so that you can watch (--pace 0).`);
 }
 
 async function success({ page, bank, ...stage }: Stage): Promise<void> {
@@ -127,7 +127,7 @@ export function transferBody(gid: string, bank: Pick<Bank, "alice" | "bob">): ob
 async function saga({ api, bank, page, begin }: Stage, gid: string): Promise<void> {
   const story = begin();
   const startMs = Date.now();
-  story.see(clientLine("POST", `/api/dtmsvr/submit ${gid}: TransOut, TransIn`));
+  story.see(clientLine("POST", `submit ${gid}: TransOut, TransIn`));
   const answered = submit(api, transferBody(gid, bank)).then((line) => {
     story.see(line);
     return true;
@@ -157,7 +157,11 @@ async function submit(api: Api, body: object): Promise<Seen> {
   const said: unknown = await response.json();
   const { dtm_result: result, message } = said as { readonly dtm_result?: unknown; readonly message?: unknown };
   const text = [result, message].filter((part) => typeof part === "string").join(": ");
-  return { ...clientLine(String(response.status), text), last: true, tone: response.status === 200 ? "good" : "bad" };
+  return {
+    ...clientLine(String(response.status), cut(text, 44)),
+    last: true,
+    tone: response.status === 200 ? "good" : "bad",
+  };
 }
 
 function clientLine(mark: string, text: string): Seen {

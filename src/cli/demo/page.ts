@@ -11,10 +11,10 @@ export interface Balances {
   readonly bob: number;
 }
 
-const timeWidth = 8;
+const timeWidth = 7;
 const whoWidth = 18;
 const markWidth = 5;
-const indent = 2 + timeWidth + 2 + whoWidth + 2 + markWidth;
+const indent = 1 + timeWidth + 2 + whoWidth + 1 + markWidth;
 
 /** What the demo prints, line by line. */
 export class Page {
@@ -64,9 +64,9 @@ export class Page {
     const who = line.side === "row" ? "tandem" : line.who;
     const mark = line.side === "row" ? `#${line.version}` : line.mark;
     const colour = this.#colour(line.tone);
-    const [first = "", ...rest] = wrapped(line.text, Math.max(20, Math.min(100, this.#terminal.columns) - indent - 1));
+    const [first = "", ...rest] = wrapped(line.text, Math.max(20, Math.min(100, this.#terminal.columns) - indent));
     const name = line.side === "row" ? this.#paint.cyan(who) : who;
-    const front = `  ${this.#paint.dim(time)}  ${padded(name, whoWidth)}  `;
+    const front = ` ${this.#paint.dim(time)}  ${padded(name, whoWidth)} `;
     this.#terminal.out(`${front}${colour(padded(mark, markWidth))}${colour(first)}`.trimEnd());
     for (const more of rest) this.#terminal.out(" ".repeat(indent) + colour(more));
   }

@@ -20,13 +20,16 @@ export interface HistoryEvent {
   readonly kind: string;
   readonly ops: readonly string[];
   readonly status: string;
+  /** Who decided it, where that is said: `client`, `server`, `check`, or who parked. */
+  readonly by: string;
+  /** Why, or the last error of what is tried again. */
   readonly reason: string;
 }
 
 /** A page of transactions; `next` is empty on the last. */
 export async function pageOf(api: Api, query: Readonly<Record<string, string | undefined>>) {
   const body = fields(await api.get("/api/v1/transactions", query));
-  return { transactions: list(body.transactions).map(fields), next: text(body.next_position) };
+  return { transactions: list(body.transactions).map(fields), next: text(body.next) };
 }
 
 /** One transaction. @throws CliError `notFound` for an unknown gid */
@@ -67,16 +70,16 @@ export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The ops of an event stand in its list `branches` or, when it is about one, in the event itself. */
 function eventOf(event: Fields): HistoryEvent {
-  const ops = list(event.ops)
-    .map(fields)
-    .map((op) => `${text(op.branch_id)} ${text(op.op)}`);
+  const ops = event.branches === undefined ? [event] : list(event.branches).map(fields);
   return {
     version: Number(event.version),
     atMs: timeMs(event.time),
-    kind: text(event.kind),
-    ops,
+    kind: text(event.event),
+    ops: ops.filter(({ op }) => text(op) !== "").map((op) => `${text(op.branch_id)} ${text(op.op)}`),
     status: text(event.status),
-    reason: text(event.reason),
+    by: text(event.by),
+    reason: text(event.rollback_reason) || text(event.reason) || text(event.last_error),
   };
 }

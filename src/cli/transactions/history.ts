@@ -26,15 +26,12 @@ export type Tone = "plain" | "good" | "bad" | "undo";
 /** Rows of a history: the events of one commit are one row. */
 export function rowsOf(events: readonly HistoryEvent[]): readonly Row[] {
   const versions = [...new Set(events.map((event) => event.version))];
-  return versions.map((version) =>
-    rowOf(
-      version,
-      events.filter((event) => event.version === version),
-    ),
-  );
+  const undone = events.some(({ kind }) => kind === "aborting");
+  const ofVersion = (version: number) => events.filter((event) => event.version === version);
+  return versions.map((version) => rowOf(version, ofVersion(version), undone));
 }
 
-function rowOf(version: number, events: readonly HistoryEvent[]): Row {
+function rowOf(version: number, events: readonly HistoryEvent[], undone: boolean): Row {
   const opsOf = (kind: string) => events.filter((event) => event.kind === kind).flatMap((event) => event.ops);
   return {
     side: "row",
@@ -42,27 +39,47 @@ function rowOf(version: number, events: readonly HistoryEvent[]): Row {
     atMs: Math.max(...events.map((event) => event.atMs)),
     intends: opsOf("started"),
     settles: opsOf("settled"),
-    text: events.map(words).filter(Boolean).join("; "),
+    text: textOf(events, undone),
     tone: toneOf(events),
   };
 }
 
-function words({ kind, ops, status, reason }: HistoryEvent): string {
+/** What happened, and after an arrow what is called next. */
+function textOf(events: readonly HistoryEvent[], undone: boolean): string {
+  const said = (started: boolean) =>
+    events.filter(({ kind }) => (kind === "started") === started).map((event) => words(event, undone));
+  const next = said(true).join(", ");
+  return said(false).join("; ") + (next === "" ? "" : ` → ${next}`);
+}
+
+/** @param undone the transaction was aborting before */
+function words({ kind, ops, status, by, reason }: HistoryEvent, undone: boolean): string {
+  const named = ops.join(", ");
   switch (kind) {
     case "created":
-      return "accepted and on disk";
+      return status === "prepared" ? "prepared and stored" : "accepted and stored";
+    case "submitted":
+      return by === "check" ? "submitted, as the check-back said" : "submitted";
+    case "branch_registered":
+      return `registered ${named}`;
     case "started":
-      return `next: ${ops.join(", ")}`;
+      return named;
     case "settled":
-      return `${ops.join(", ")} ${status}`;
-    case "aborting":
-      return "rolling back";
-    case "finished":
-      return status === "succeed" ? "saga succeed" : `saga ${status}, all undone`;
+      return `${named} ${status}`;
     case "retried":
-      return `${ops.join(", ")} will be tried again`;
+      return `${named} is tried again later${reason === "" ? "" : ` (${reason})`}`;
+    case "aborting":
+      return by === "client" ? "rolling back, its client wants it" : "rolling back";
+    case "finished":
+      return `end: ${status}${undone ? ", undone" : ""}`;
+    case "parked":
+      return `parked by ${by}${reason === "" ? "" : `: ${reason}`}`;
+    case "digest_recorded":
+      return "submitted again by its client";
+    case "hastened":
+      return "told to go on now";
     default:
-      return reason === "" ? kind : `${kind}: ${reason}`;
+      return kind.replaceAll("_", " ");
   }
 }
 

@@ -24,7 +24,7 @@ const pageMax = 1000;
 /** Transactions, newest first, at most `limit`. */
 export async function listTransactions(api: Api, terminal: Terminal, options: ListOptions): Promise<void> {
   const found: Fields[] = [];
-  let position: string | undefined;
+  let cursor: string | undefined;
   do {
     const page = await pageOf(api, {
       status: options.status,
@@ -32,11 +32,11 @@ export async function listTransactions(api: Api, terminal: Terminal, options: Li
       unfinished: options.unfinished === true ? "true" : undefined,
       parked: options.parked === true ? "true" : undefined,
       limit: String(Math.min(pageMax, options.limit - found.length)),
-      position,
+      cursor,
     });
     found.push(...page.transactions);
-    position = page.next;
-  } while (position !== "" && found.length < options.limit);
+    cursor = page.next;
+  } while (cursor !== "" && found.length < options.limit);
   if (options.json) return terminal.out(JSON.stringify(found, undefined, 2));
   if (found.length === 0) return terminal.err("no such transactions");
   const nowMs = Date.now();
@@ -48,7 +48,7 @@ export async function listTransactions(api: Api, terminal: Terminal, options: Li
     printable(text(tx.rollback_reason)),
   ]);
   for (const line of tableLines(["gid", "type", "status", "age", "reason"], rows, terminal)) terminal.out(line);
-  if (position !== "") terminal.err(`more than ${options.limit}; see more with --limit N`);
+  if (cursor !== "") terminal.err(`more than ${options.limit}; see more with --limit N`);
 }
 
 /** One transaction with its branches and its history. */

@@ -87,3 +87,363 @@ describe("submit of a saga", () => {
     expect(transaction).not.toHaveProperty("rollback_reason");
   });
 });
+
+const tcc = (gid: string, over = {}) => ({ gid, trans_type: "tcc", concurrent: false, protocol: "", ...over });
+
+describe("prepare, submit, abort and forceStop by stored status (S-HTTP-31…43)", () => {
+  it("S-HTTP-31, 32, 33: prepare stores, is idempotent while prepared, and is refused afterwards", async () => {
+    const gid = freshGid();
+    expect((await c.post("prepare", sagaBody(gid))).json).toEqual(ok);
+    const before = await c.stored(gid);
+    expect((await c.post("prepare", sagaBody(gid, { payloads: ["changed"] }))).json).toEqual(ok);
+    expect(await c.stored(gid)).toEqual(before);
+    await c.post("submit", sagaBody(gid, { wait_result: true }));
+    const refused = await c.post("prepare", sagaBody(gid));
+    expect([refused.status, refused.json]).toEqual([
+      409,
+      { dtm_result: "FAILURE", message: "current status 'succeed', cannot prepare. FAILURE" },
+    ]);
+  });
+
+  it("S-HTTP-34: a tcc that nobody prepared is submitted with no branches", async () => {
+    const gid = freshGid();
+    expect((await c.post("submit", tcc(gid, { wait_result: true }))).json).toEqual(ok);
+    expect((await c.stored(gid))?.status).toBe("succeed");
+  });
+
+  it("S-HTTP-35: steps and payloads of prepare win over those of submit", async () => {
+    const gid = freshGid();
+    await c.post("prepare", sagaBody(gid));
+    const changed = { steps: [{ action: "http://busi.test/changed" }], payloads: ["changed"], wait_result: true };
+    expect((await c.post("submit", sagaBody(gid, changed))).json).toEqual(ok);
+    const calls = c.participants.calls.filter((call) => call.gid === gid).map(({ url }) => url);
+    expect(calls).toEqual(["http://busi.test/TransOut"]);
+  });
+
+  it("S-BUG-1: a repeated submit of a tcc neither skips nor repeats its confirms", async () => {
+    const gid = freshGid();
+    c.participants.scripts.set("http://busi.test/confirm500", () => ({ outcome: "unknown", detail: "resp 500" }));
+    await c.post("prepare", tcc(gid));
+    const branch = { gid, trans_type: "tcc", branch_id: "01", data: "{}", cancel: "http://busi.test/cancel" };
+    await c.post("registerBranch", { ...branch, confirm: "http://busi.test/confirm500" });
+    for (let i = 0; i < 3; i++) expect((await c.post("submit", tcc(gid))).json).toEqual(ok);
+    const held = await c.post("submit", tcc(gid, { wait_result: true }));
+    expect([held.status, held.json.dtm_result]).toEqual([425, "ONGOING"]);
+    expect((await c.stored(gid))?.status).toBe("submitted");
+    expect(c.participants.of(gid)).toEqual(["confirm 01"]);
+  });
+
+  it("S-HTTP-37, D2: the same submit after a failure is 409 with the reason", async () => {
+    const gid = freshGid();
+    const url = "http://busi.test/soldout";
+    c.participants.scripts.set(url, () => ({ outcome: "failure", detail: "sold out 4711" }));
+    const body = sagaBody(gid, { steps: [{ action: url }], wait_result: true });
+    const first = await c.post("submit", body);
+    expect([first.status, first.json]).toEqual([
+      409,
+      { dtm_result: "FAILURE", message: `url:${url} return failed: sold out 4711 FAILURE` },
+    ]);
+    const again = await c.post("submit", { ...body, wait_result: false });
+    expect(again.status).toBe(409);
+    expect(again.json.message).toMatch(/^current status 'failed', cannot sumbmit\..*sold out 4711.*FAILURE$/);
+  });
+
+  it("S-HTTP-40, D21: abort drops a prepared msg, if the request calls it one", async () => {
+    const gid = freshGid();
+    const msg = { gid, trans_type: "msg", steps: [{ action: "http://a.test/m" }], payloads: [""] };
+    await c.post("prepare", { ...msg, query_prepared: "http://a.test/back" });
+    expect((await c.post("abort", { gid, trans_type: "saga" })).status).toBe(409);
+    expect((await c.post("abort", { gid, trans_type: "msg" })).json).toEqual(ok);
+    expect(await c.stored(gid)).toMatchObject({ status: "failed", ops: [{ status: "prepared" }] });
+  });
+
+  it("S-HTTP-41, D27: abort rolls a tcc back with its reason; again it is 200", async () => {
+    const gid = freshGid();
+    await c.post("prepare", tcc(gid));
+    const urls = { confirm: "http://busi.test/confirm", cancel: "http://busi.test/cancel" };
+    await c.post("registerBranch", { gid, trans_type: "tcc", branch_id: "01", data: "1", ...urls });
+    const abort = tcc(gid, { rollback_reason: `no money ${"x".repeat(5000)}`, wait_result: true });
+    expect((await c.post("abort", abort)).json).toEqual(ok);
+    const tx = await c.stored(gid);
+    expect(tx).toMatchObject({ status: "failed", rollbackReason: expect.stringMatching(/^no money x/) });
+    expect(tx?.rollbackReason.length).toBe(1024); // S-BUG-5
+    expect((await c.post("abort", abort)).json).toEqual(ok);
+    expect(c.participants.of(gid)).toEqual(["cancel 01"]);
+  });
+
+  it("S-HTTP-42, S-BUG-6, D22: abort looks at the stored type", async () => {
+    const gid = freshGid();
+    await c.post("prepare", sagaBody(gid));
+    expect((await c.post("abort", tcc(gid))).status).toBe(409);
+    const saga = await c.post("abort", sagaBody(gid));
+    expect(saga.json.message).toBe("trans type: 'saga' current status 'prepared', cannot abort. FAILURE");
+    expect((await c.stored(gid))?.status).toBe("prepared");
+  });
+
+  it("S-HTTP-43: forceStop ends without a call, and refuses what has ended", async () => {
+    const gid = freshGid();
+    await c.post("prepare", sagaBody(gid));
+    expect((await c.post("forceStop", { gid })).json).toEqual(ok);
+    const shown = (await c.get(`query?gid=${gid}`)).json as { transaction: Record<string, unknown> };
+    expect(shown.transaction).toMatchObject({ status: "failed", rollback_time: expect.any(String) });
+    expect(shown.transaction).not.toHaveProperty("finish_time");
+    const again = await c.post("forceStop", { gid });
+    expect([again.status, again.json.message]).toEqual([
+      409,
+      "global transaction force stop error. status: failed. error: FAILURE",
+    ]);
+    expect(c.participants.of(gid)).toEqual([]);
+  });
+
+  it("D1: a held submit that waits for a retry is 425, naming branch and error", async () => {
+    const gid = freshGid();
+    c.participants.scripts.set("http://busi.test/broken", () => ({ outcome: "unknown", detail: "out of order" }));
+    const body = sagaBody(gid, { steps: [{ action: "http://busi.test/broken" }], wait_result: true });
+    const reply = await c.post("submit", body);
+    expect([reply.status, reply.json.dtm_result]).toEqual([425, "ONGOING"]);
+    expect(reply.json.message).toMatch(/branch 01 action http:\/\/busi\.test\/broken .*out of order/);
+    expect((await c.stored(gid))?.status).toBe("submitted");
+    expect((await c.post("resetNextCronTime", { gid })).json).toEqual(ok);
+    await expect.poll(() => c.participants.of(gid).length).toBe(2);
+  });
+
+  it("D9: FAILURE from a compensation is retried and shown as a contract violation", async () => {
+    const gid = freshGid();
+    c.participants.scripts.set("http://busi.test/no", () => ({ outcome: "failure", detail: "no" }));
+    const steps = [{ action: "http://busi.test/no", compensate: "http://busi.test/no" }];
+    expect((await c.post("submit", sagaBody(gid, { steps, wait_result: true }))).status).toBe(425);
+    const { branches } = (await c.get(`query?gid=${gid}`)).json as { branches: Record<string, unknown>[] };
+    expect(branches[0]).toMatchObject({ op: "compensate", contract_violations: 1, last_error: "no", attempts: 1 });
+    expect((await c.get("/api/metrics")).text).toMatch(/tandem_contract_violations_total\{target="[^"]*no"\} 1/);
+  });
+});
+
+describe("registerBranch (S-HTTP-60…67)", () => {
+  it("S-HTTP-61, 62, 53: makes two ops a branch, in the order that clients index", async () => {
+    const gid = freshGid();
+    await c.post("prepare", tcc(gid));
+    const urls = { confirm: "http://busi.test/cf", cancel: "http://busi.test/cc" };
+    for (const route of ["registerBranch", "registerTccBranch"])
+      await c.post(route, {
+        gid,
+        trans_type: "tcc",
+        branch_id: route.length === 14 ? "01" : "02",
+        data: "{}",
+        ...urls,
+      });
+    const xa = freshGid();
+    await c.post("prepare", { gid: xa, trans_type: "xa" });
+    await c.post("registerXaBranch", { gid: xa, trans_type: "xa", branch_id: "01", url: "http://busi.test/xa" });
+    const ops = async (of: string) =>
+      (await c.stored(of))?.ops.map(({ branchId, op, url }) => `${branchId} ${op} ${url}`);
+    expect(await ops(gid)).toEqual([
+      "01 cancel http://busi.test/cc",
+      "01 confirm http://busi.test/cf",
+      "02 cancel http://busi.test/cc",
+      "02 confirm http://busi.test/cf",
+    ]);
+    expect(await ops(xa)).toEqual(["01 rollback http://busi.test/xa", "01 commit http://busi.test/xa"]);
+  });
+
+  it("D3: the same again is 200, other content is 409 with what is stored", async () => {
+    const gid = freshGid();
+    await c.post("prepare", tcc(gid));
+    const branch = { gid, trans_type: "tcc", branch_id: "01", data: "1", confirm: "http://a.test/", cancel: "" };
+    for (let i = 0; i < 2; i++) expect((await c.post("registerBranch", branch)).json).toEqual(ok);
+    const other = await c.post("registerBranch", { ...branch, data: "2" });
+    expect([other.status, other.json.dtm_result]).toEqual([409, "FAILURE"]);
+    expect(other.json.progress).toEqual({ branch_id: "01", op: "cancel", status: "prepared" });
+  });
+
+  it("S-HTTP-67: a branch of another type is 409", async () => {
+    const gid = freshGid();
+    await c.post("prepare", sagaBody(gid));
+    const branch = { gid, trans_type: "tcc", branch_id: "01", data: "1", confirm: "http://a.test/", cancel: "" };
+    expect((await c.post("registerBranch", branch)).status).toBe(409);
+  });
+});
+
+describe("query and all (S-HTTP-50…58)", () => {
+  it("S-HTTP-50: no gid is refused, an unknown one is 200 with nulls", async () => {
+    for (const path of ["query", "query?gid="]) {
+      const reply = await c.get(path);
+      expect([reply.status, reply.json]).toEqual([400, { message: "no gid specified" }]);
+    }
+    expect((await c.get("query?gid=nobody")).text).toBe('{"branches":[],"transaction":null}');
+  });
+
+  it("S-HTTP-55: a limit or a time that is no number is refused in DTM's words", async () => {
+    for (const name of ["limit", "createTimeStart", "createTimeEnd"]) {
+      const reply = await c.get(`all?${name}=abc`);
+      expect([reply.status, reply.json.message]).toEqual([400, "convert to int error: abc"]);
+    }
+    for (const bad of ["status=weird", "transType=SAGA", "position=nonsense"])
+      expect((await c.get(`all?${bad}`)).status, bad).toBe(400);
+  });
+
+  it("S-HTTP-56: one gid gives one transaction, or null", async () => {
+    const gid = freshGid();
+    await c.post("prepare", tcc(gid));
+    const found = (await c.get(`all?gid=${gid}`)).json as { next_position: string; transactions: { gid: string }[] };
+    expect([found.next_position, found.transactions.map((tx) => tx.gid)]).toEqual(["", [gid]]);
+    expect((await c.get("all?gid=nobody")).text).toBe('{"next_position":"","transactions":null}');
+    expect((await c.get(`all?createTimeStart=${Date.now() + 3_600_000}`)).json).toEqual({
+      next_position: "",
+      transactions: [],
+    });
+  });
+
+  it("S-HTTP-57, 58: pages hold each transaction once; a limit below 1 is a page, too", async () => {
+    const before = Date.now();
+    const gids = Array.from({ length: 7 }, freshGid);
+    for (const gid of gids) await c.post("prepare", { gid, trans_type: "xa" });
+    const seen: string[] = [];
+    for (let position = ""; ; ) {
+      const path = `all?limit=3&transType=xa&status=prepared&createTimeStart=${before}&position=${position}`;
+      const page = (await c.get(path)).json as { next_position: string; transactions: { gid: string }[] };
+      expect(page.transactions.length).toBeLessThanOrEqual(3);
+      seen.push(...page.transactions.map(({ gid }) => gid));
+      if (page.next_position === "") break;
+      position = encodeURIComponent(page.next_position);
+    }
+    expect(seen.toSorted()).toEqual(gids.toSorted()); // by id: newest first, within a millisecond by shard
+    for (const limit of [0, -1, 5000]) {
+      const { transactions } = (await c.get(`all?limit=${limit}`)).json as { transactions: unknown[] };
+      expect(transactions.length).toBeGreaterThan(7);
+      expect(transactions.length).toBeLessThanOrEqual(1000);
+    }
+  });
+});
+
+describe("resetCronTime (S-CRON-9, S-HTTP-21)", () => {
+  it("makes due what would wait longer, up to the limit, and says whether more may be left", async () => {
+    const url = "http://busi.test/far";
+    let answer: "unknown" | "success" = "unknown";
+    c.participants.scripts.set(url, () => answer);
+    const gids = Array.from({ length: 3 }, freshGid);
+    for (const gid of gids)
+      await c.post("submit", sagaBody(gid, { steps: [{ action: url }], retry_interval: 600_000, wait_result: true }));
+    expect((await c.get("resetCronTime?timeout=1000000")).json).toEqual({ has_remaining: false, succeed_count: 0 });
+    answer = "success";
+    expect((await c.get("resetCronTime?timeout=100000&limit=2")).json).toEqual({
+      has_remaining: true,
+      succeed_count: 2,
+    });
+    expect((await c.post("resetCronTime?timeout=100000&limit=2")).json).toEqual({
+      has_remaining: false,
+      succeed_count: 1,
+    });
+    for (const gid of gids) await c.until(gid, "succeed");
+  });
+
+  it("leaves parked transactions alone (D8), which resetNextCronTime un-parks", async () => {
+    const gid = freshGid();
+    const url = "http://busi.test/night";
+    c.participants.scripts.set(url, (_, nth) => (nth === 0 ? "unknown" : "success"));
+    await c.post("submit", sagaBody(gid, { steps: [{ action: url }], retry_interval: 600_000, wait_result: true }));
+    await c.post(`/api/v1/transactions/${gid}/park`);
+    expect((await c.get("resetCronTime?timeout=0")).status).toBe(200);
+    expect((await c.stored(gid))?.parked).toBeDefined();
+    await c.post("resetNextCronTime", { gid });
+    await c.until(gid, "succeed");
+  });
+});
+
+describe("workflow (S-WF-2…5, D20)", () => {
+  const custom_data = '{"name":"wf","data":"eyJhIjoxfQ=="}';
+  const workflow = (gid: string, over = {}) => ({ gid, trans_type: "workflow", custom_data, ...over });
+  const step = (gid: string, over = {}) => {
+    return { gid, trans_type: "workflow", branch_id: "01", op: "action", status: "succeed", data: "r", ...over };
+  };
+
+  it("S-WF-3: gives the transaction and all steps, before, after and again", async () => {
+    const gid = freshGid();
+    const first = (await c.post("prepareWorkflow", workflow(gid))).json as Record<string, unknown>;
+    expect(first).toMatchObject({ progresses: [], transaction: { gid, status: "prepared" } });
+    expect((await c.post("registerBranch", step(gid))).json).toEqual(ok);
+    const reply = (await c.post("prepareWorkflow", workflow(gid))).json as { progresses: Record<string, unknown>[] };
+    expect(reply.progresses).toMatchObject([
+      { branch_id: "01", op: "action", status: "succeed", bin_data: Buffer.from("r").toString("base64") },
+    ]);
+  });
+
+  it("S-BUG-7, S-WF-5: only succeed and failed end it; the same again is 200, the other 409", async () => {
+    const gid = freshGid();
+    await c.post("prepareWorkflow", workflow(gid));
+    const end = (status: string, more = {}) =>
+      c.post("submit", { gid, trans_type: "workflow", req_extra: { status, ...more } });
+    for (const status of ["weird", "", "SUCCEED"]) expect((await end(status)).status).toBe(400);
+    expect((await end("succeed", { result: "not base64!" })).status).toBe(400);
+    expect((await c.post("submit", { gid, trans_type: "workflow" })).status).toBe(400);
+    expect((await c.stored(gid))?.status).toBe("prepared");
+    expect((await end("succeed", { result: "UkVT" })).json).toEqual(ok);
+    expect((await end("succeed")).json).toEqual(ok);
+    expect((await end("failed")).status).toBe(409);
+    const again = await c.post("prepareWorkflow", workflow(gid));
+    expect(again.json.transaction).toMatchObject({ status: "succeed", result: "UkVT" });
+  });
+
+  it("D20: a base64 result is padded when it is given back", async () => {
+    const gid = freshGid();
+    await c.post("prepareWorkflow", workflow(gid));
+    await c.post("submit", { gid, trans_type: "workflow", req_extra: { status: "succeed", result: "-_8" } });
+    expect((await c.stored(gid))?.result).toBe("+/8=");
+  });
+
+  it("D20, D24: a failed workflow's answer has its reason, but neither of the two words as text", async () => {
+    const gid = `${freshGid()}-FAILURE-ONGOING`;
+    await c.post("prepareWorkflow", workflow(gid));
+    const rollback_reason = "sold out FAILURE, was ONGOING";
+    await c.post("submit", { gid, trans_type: "workflow", req_extra: { status: "failed", rollback_reason } });
+    const reply = await c.post("prepareWorkflow", workflow(gid));
+    expect(reply.status).toBe(200);
+    expect(reply.text).not.toMatch(/FAILURE|ONGOING/);
+    expect(reply.json.transaction).toMatchObject({ gid, status: "failed", rollback_reason });
+  });
+
+  it("D20: every other answer of prepareWorkflow has a text in place of the transaction", async () => {
+    const gid = freshGid();
+    await c.post("prepareWorkflow", workflow(gid));
+    const other = await c.post("prepareWorkflow", workflow(gid, { custom_data: '{"name":"other"}' }));
+    expect(other.status).toBe(409);
+    const saga = freshGid();
+    await c.post("prepare", sagaBody(saga));
+    const replies = [
+      other,
+      await c.post("prepareWorkflow", workflow(saga)),
+      await c.post("prepareWorkflow", "{"),
+      await c.post("prepareWorkflow", workflow("")),
+      await c.post("prepareWorkflow", workflow(freshGid(), { custom_data: "" })),
+      await c.post("prepareWorkflow", sagaBody(freshGid())),
+      await c.post("prepareWorkflow", "x".repeat(5 * 1024 * 1024)),
+      await c.post("prepareWorkflow", "x", { "content-encoding": "gzip" }),
+    ];
+    for (const { status, json } of replies) {
+      expect(status).toBeGreaterThanOrEqual(400);
+      expect(json.transaction).toBe(json.message);
+      expect(typeof json.transaction).toBe("string");
+    }
+  });
+
+  it("C-WF-7: a lease is granted to one executor; the other's step is stale", async () => {
+    const gid = freshGid();
+    const as = (executor_id: string) => workflow(gid, { lease_seconds: 60, executor_id });
+    expect((await c.post("prepareWorkflow", as("one"))).json.lease).toBe("granted");
+    expect((await c.post("prepareWorkflow", as("two"))).json.lease).toBe("held");
+    expect((await c.post("prepareWorkflow", workflow(gid))).json).not.toHaveProperty("lease");
+    const stale = await c.post("registerBranch", step(gid, { executor_id: "two" }));
+    expect([stale.status, stale.json.message]).toEqual([409, expect.stringContaining("stale executor")]);
+    expect((await c.post("registerBranch", step(gid, { executor_id: "one" }))).json).toEqual(ok);
+    expect((await c.post("prepareWorkflow", workflow(gid, { lease_seconds: 5 }))).status).toBe(400);
+  });
+
+  it("C-WF-8, D3: the same step again is 200, another is 409 with what is stored; other status words are 400", async () => {
+    const gid = freshGid();
+    await c.post("prepareWorkflow", workflow(gid));
+    for (let i = 0; i < 2; i++) expect((await c.post("registerBranch", step(gid))).json).toEqual(ok);
+    const other = await c.post("registerBranch", step(gid, { data: "other" }));
+    expect([other.status, other.json.progress]).toEqual([409, { branch_id: "01", op: "action", status: "succeed" }]);
+    for (const over of [{ status: "prepared" }, { status: "" }, { op: "" }])
+      expect((await c.post("registerBranch", step(gid, { branch_id: "02", ...over }))).status).toBe(400);
+  });
+});

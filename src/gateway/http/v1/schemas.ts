@@ -7,8 +7,11 @@ import { statuses, transTypes } from "../../../core/transaction.js";
 
 const words = (all: readonly string[]) => Type.Enum([...all]);
 
+/** RFC 3339, UTC, milliseconds. */
 export const time = Type.String({ format: "date-time" });
+/** The five words of S-GEN-2. */
 export const status = words(statuses);
+/** The five words of S-GEN-1. */
 export const transType = words(transTypes);
 const protocol = words(["http", "grpc", "json-rpc"]);
 const opStatus = words(["prepared", "succeed", "failed"]);
@@ -117,6 +120,7 @@ export const target = Type.Object({
   last_error: Type.Optional(Type.String()),
 });
 
+/** A topic with its subscribers in order of subscription. */
 export const topic = Type.Object({
   topic: Type.String(),
   version: Type.Integer(),
@@ -125,6 +129,7 @@ export const topic = Type.Object({
   subscribers: Type.Array(Type.Object({ url: Type.String(), remark: Type.String() })),
 });
 
+/** The node that answers, not the cluster; `transactions` are all that its store holds. */
 export const nodeStatus = Type.Object({
   node: Type.String(),
   version: Type.String(),
@@ -186,6 +191,7 @@ export const branchBody = Type.Object({
   executor_id: Type.Optional(Type.String()),
 });
 
+/** DTM's form of a key-value (S-HTTP-74); `v` is JSON text. */
 export const keyValue = Type.Object({
   id: Type.Integer(),
   create_time: time,

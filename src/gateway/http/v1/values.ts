@@ -8,6 +8,7 @@ import { type Json, timeOf } from "../../../wire/encode.js";
 import type { Subscriber } from "../../topicoperations.js";
 import type { NodeInfo } from "../gateway.js";
 
+/** A participant's target; what is not so (no error, breaker closed) is left out. */
 export function targetJson(state: TargetState): Json {
   return {
     origin: state.origin,
@@ -21,6 +22,7 @@ export function targetJson(state: TargetState): Json {
   };
 }
 
+/** A topic with the subscribers that its value holds. */
 export function topicJson(entry: KeyValue, subscribers: readonly Subscriber[]): Json {
   return {
     topic: entry.key,

@@ -1,0 +1,90 @@
+/**
+ * The metrics page (S-MET-1…8): DTM's names, labels from fixed tables, and what operators need besides.
+ */
+import { afterAll, describe, expect, it } from "vitest";
+import { coordinator, freshGid, sagaBody } from "./harness.js";
+
+const c = coordinator();
+afterAll(() => c.close());
+
+const page = async () => (await c.get("/api/metrics")).text;
+
+describe("metrics", () => {
+  it("S-MET-1…6: keeps DTM's names, and counts what happened", async () => {
+    c.participants.scripts.set("http://busi.test/no", () => "failure");
+    await c.post("submit", sagaBody(freshGid(), { wait_result: true }));
+    const gid = freshGid();
+    const failing = [{ action: "http://busi.test/no", compensate: "http://busi.test/undo" }];
+    await c.post("submit", sagaBody(gid, { steps: failing, wait_result: true }));
+    const text = await page();
+    expect((await c.get("/api/metrics")).headers["content-type"]).toMatch(/^text\/plain; version=0\.0\.4/);
+    for (const line of [
+      /^dtm_server_info\{gin_version="\w+",grpc_version="\w+"\} 1$/m,
+      /^dtm_server_process_total\{type="http",api="submit",status="ok"\} 1$/m,
+      /^dtm_server_process_total\{type="http",api="submit",status="fail"\} 1$/m,
+      /^dtm_server_response_duration_bucket\{le="0\.005",type="http",api="submit"\} \d$/m,
+      /^dtm_transaction_process_total\{model="saga",status="ok"\} 1$/m,
+      /^dtm_transaction_process_total\{model="saga",status="fail"\} 1$/m,
+      /^dtm_transaction_handled_duration_count\{model="saga"\} 2$/m,
+      /^dtm_branch_process_total\{model="saga",branchid="01",branchtype="action",status="ok"\} 1$/m,
+      /^dtm_branch_process_total\{model="saga",branchid="01",branchtype="compensate",status="ok"\} 1$/m,
+    ])
+      expect(text).toMatch(line);
+  });
+
+  it("adds what operators need: stored by type and status, oldest age, queues, batches, calls, breakers, delay", async () => {
+    const text = await page();
+    for (const line of [
+      /^tandem_transactions\{type="saga",status="succeed"\} 1$/m,
+      /^tandem_oldest_unfinished_seconds [\d.e-]+$/m,
+      /^tandem_commit_queue_length 0$/m,
+      /^tandem_commit_batch_size_count [1-9]/m,
+      /^tandem_calls_in_flight 0$/m,
+      /^tandem_calls_total\{target="http:\/\/busi\.test\/TransOut",outcome="success"\} 1$/m,
+      /^tandem_call_duration_seconds_count\{target="http:\/\/busi\.test\/TransOut"\} 1$/m,
+      /^tandem_breaker_open\{target="http:\/\/busi\.test\/TransOut"\} 0$/m,
+      /^nodejs_eventloop_lag_p99_seconds/m,
+      /^process_resident_memory_bytes/m,
+    ])
+      expect(text).toMatch(line);
+  });
+
+  it("S-MET-7, S-BUG-23: no number of gids, queries, branches or workflow names makes more series", async () => {
+    const series = async () => (await page()).split("\n").filter((line) => /^(dtm|tandem)_/.test(line)).length;
+    const custom_data = (name: string) => JSON.stringify({ name, data: "" });
+    const round = async (salt: string) => {
+      for (let i = 0; i < 30; i++) {
+        await c.get(`query?gid=${salt}${i}`);
+        await c.get(`nowhere/${salt}${i}`);
+        const workflow = { gid: freshGid(), trans_type: "workflow", custom_data: custom_data(`${salt}${i}`) };
+        await c.post("prepareWorkflow", { ...workflow, query_prepared: "http://busi.test/wf", retry_interval: 1 });
+        await c.post("resetNextCronTime", { gid: workflow.gid });
+      }
+      const steps = Array.from({ length: 30 }, () => ({ action: "http://busi.test/TransOut" }));
+      await c.post("submit", sagaBody(freshGid(), { steps, payloads: steps.map(() => salt), wait_result: true }));
+    };
+    await round("a");
+    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length).toBe(30);
+    const before = await series();
+    await round("b");
+    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length).toBe(60);
+    expect(await series()).toBe(before);
+  });
+
+  it("answers probes, and says not ready while the store takes no writes", async () => {
+    expect((await c.get("/healthz")).text).toBe("ok");
+    expect((await c.get("/readyz")).json).toMatchObject({ ready: true, store: "available" });
+    c.store.faults.down = true;
+    const submit = c.post("submit", sagaBody(freshGid()));
+    await expect.poll(async () => (await c.get("/readyz")).status).toBe(503);
+    const down = await c.get("query?gid=nobody-knows");
+    expect([down.status, down.headers["retry-after"]]).toEqual([503, "1"]);
+    expect((await c.get("subscribe?topic=t&url=http://a.test/")).status).toBe(503);
+    expect((await c.get("all")).status).toBe(503);
+    expect((await c.get("/healthz")).status).toBe(200);
+    c.store.faults.down = false;
+    expect([200, 503]).toContain((await submit).status);
+    await expect.poll(async () => (await c.post("submit", sagaBody(freshGid()))).status).toBe(200);
+    await expect.poll(async () => (await c.get("/readyz")).status).toBe(200);
+  });
+});

@@ -13,6 +13,7 @@ import { masked, type StoreChoice } from "./config/store.js";
 import { Engine } from "./engine/engine.js";
 import type { EngineSettings } from "./engine/services.js";
 import { newGid } from "./gateway/gid.js";
+import { createGrpcGateway } from "./gateway/grpc/gateway.js";
 import { createHttpGateway } from "./gateway/http/gateway.js";
 import { createOperations } from "./gateway/operations.js";
 import { createLog } from "./log.js";
@@ -70,8 +71,17 @@ export async function startNode(config: Config): Promise<RunningNode> {
     targets: engine.targets,
     node: { name: hostname(), version: packageVersion(), store: storeName(config.store), startedAtMs: clock.nowMs() },
   });
+  const grpc = createGrpcGateway({
+    operations,
+    limits,
+    metrics,
+    log,
+    clock,
+    ready: () => engine.stats().storeUnavailableMs === undefined,
+  });
   const end = async (graceMs: number) => {
-    await Promise.all([http.close(), engine.close(graceMs)]);
+    await Promise.all([http.close(), grpc.close(), engine.close(graceMs)]);
+    await callers.close();
     alerts.close();
     await store.close();
     log.info("stopped");
@@ -79,10 +89,12 @@ export async function startNode(config: Config): Promise<RunningNode> {
   };
   try {
     const { host, port } = await http.listen({ host: config.host, port: config.httpPort });
-    own.push(...ownAddresses(config.host, port));
+    const { port: grpcPort } = await grpc.listen({ host: config.host, port: config.grpcPort });
+    own.push(...ownAddresses(config.host, port), ...ownAddresses(config.host, grpcPort));
     engine.start();
-    log.info("started", { store: storeName(config.store), http: port });
-    return { addresses: { http: `http://${urlHost(host)}:${port}`, grpc: undefined }, close: end };
+    log.info("started", { store: storeName(config.store), http: port, grpc: grpcPort });
+    const addresses = { http: `http://${urlHost(host)}:${port}`, grpc: `${urlHost(host)}:${grpcPort}` };
+    return { addresses, close: end };
   } catch (error) {
     await end(0);
     throw error;

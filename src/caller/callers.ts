@@ -4,6 +4,7 @@
  */
 import type { Protocol } from "../core/transaction.js";
 import type { Answer, Call, Callers, Target } from "../ports/caller.js";
+import { GrpcCaller } from "./grpc/grpc.js";
 import { callHttp } from "./http.js";
 import { createHttp1Exchange } from "./http1/exchange.js";
 import { unknown } from "./result.js";
@@ -36,11 +37,13 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const { strictResults = false, ownAddresses = () => [], localhostAs } = options;
   const { connectionsPerOrigin = 256, bodyBytesMax = 1 << 20, idleMs = 4000 } = options;
   const limits = { connectionsPerOrigin, bodyBytesMax, idleMs };
+  const tls = tlsProfiles(options.tls ?? {});
   const plain = createHttp1Exchange(limits);
-  const secure = createUndiciExchange(limits, tlsProfiles(options.tls ?? {}));
+  const secure = createUndiciExchange(limits, tls);
   const http: Way<HttpUrl> = (url, call, signal) =>
     callHttp(url.secure ? secure : plain, strictResults, url, call, signal);
-  const grpc = (url: GrpcUrl) => Promise.resolve(unknown(`gRPC participants like ${url.origin} cannot be called`));
+  const overGrpc = new GrpcCaller(tls);
+  const grpc: Way<GrpcUrl> = (url, call, signal) => overGrpc.call(url, call, signal);
   const ways: Ways = { http, "json-rpc": http, grpc };
 
   const urls = new Map<string, ParsedUrl>();
@@ -68,6 +71,7 @@ export function createCallers(options: CallerOptions = {}): Callers {
       return (ways[url.kind] as Way<Reachable>)(url, call, signal);
     },
     close: async () => {
+      overGrpc.close();
       await Promise.all([plain.close(), secure.close()]);
     },
   };

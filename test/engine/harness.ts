@@ -55,10 +55,12 @@ export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
 /** What a participant does: an outcome at once, or an answer when it likes. */
 export type Script = (call: Call, nth: number) => Outcome | Answer | Promise<Answer>;
 
-/** Participants by URL; unknown URLs succeed. Remembers every call. */
+/** Participants by URL. Remembers every call. */
 export class Participants implements Callers {
   readonly calls: Call[] = [];
   readonly scripts = new Map<string, Script>();
+  /** Of URLs that have none of their own; without it they succeed. */
+  script: Script | undefined;
   inFlight = 0;
   mostInFlight = 0;
 
@@ -73,7 +75,7 @@ export class Participants implements Callers {
     this.inFlight++;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     try {
-      const said = await (this.scripts.get(call.url)?.(call, nth) ?? "success");
+      const said = await ((this.scripts.get(call.url) ?? this.script)?.(call, nth) ?? "success");
       return typeof said === "string" ? { outcome: said, detail: said } : said;
     } finally {
       this.inFlight--;

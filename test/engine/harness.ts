@@ -69,7 +69,7 @@ export class Participants implements Callers {
     return { origin: target.split("/").slice(0, 3).join("/"), target };
   }
 
-  async call(call: Call): Promise<Answer> {
+  async call(call: Call, _signal?: AbortSignal): Promise<Answer> {
     const nth = this.calls.filter(({ url, gid }) => url === call.url && gid === call.gid).length;
     this.calls.push(call);
     this.inFlight++;

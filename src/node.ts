@@ -41,7 +41,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
   const log = createLog(config.log.level, config.log.outputs);
   const metrics = new Metrics(log, { http: "fastify", grpc: "grpc-js" });
   const alerts = new Alerts(config.alert.webHook, clock, log);
-  const { store, keyValues } = await openEmbedded(config.store);
+  const { store, keyValues, backup } = await openEmbedded(config.store);
   const own: string[] = [];
   const callers = createCallers(callerOptions(config, own));
   const observer = observe(metrics, alerts);
@@ -69,6 +69,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
     store,
     stats: () => engine.stats(),
     targets: engine.targets,
+    backup,
     node: { name: hostname(), version: packageVersion(), store: storeName(config.store), startedAtMs: clock.nowMs() },
   });
   const grpc = createGrpcGateway({
@@ -129,11 +130,12 @@ export function engineSettings({ limits, defaults, alert, ...config }: Config): 
 }
 
 function callerOptions(config: Config, own: readonly string[]) {
-  const { ca, cert, key } = config.participants;
+  const { ca, cert, key, localhostAs } = config.participants;
   return {
     strictResults: config.strictResults,
     ownAddresses: () => own,
     connectionsPerOrigin: config.limits.load.callsPerParticipant,
+    ...(localhostAs && { localhostAs }),
     tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
   };
 }

@@ -17,8 +17,6 @@ export async function backup(api: Api, terminal: Terminal, folder: string, json:
   }
   const answer = fields(await api.send("POST", "/api/v1/backup", { dir }, Number.POSITIVE_INFINITY));
   if (json) return terminal.out(JSON.stringify(answer, undefined, 2));
-  const bytes = Number(answer.bytes);
-  const size = Number.isFinite(bytes) && bytes > 0 ? ` (${(bytes / 2 ** 20).toFixed(1)} MiB)` : "";
-  terminal.out(`${text(answer.dir) || dir}${size}`);
+  terminal.out(`${text(answer.dir)}: ${text(answer.transactions)} transactions`);
   terminal.err(`start a server on it with: tandem serve --store lmdb:${dir}`);
 }

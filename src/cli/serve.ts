@@ -114,16 +114,28 @@ const folderTrouble: Readonly<Record<string, string>> = {
   EMFILE: "the process has too many files open",
 };
 
-function storeFailure(error: NodeJS.ErrnoException, config: Config): unknown {
+/** What the embedded store says of its folder (`reason`, `pid`), read without knowing the adapter. */
+interface FolderTrouble extends NodeJS.ErrnoException {
+  readonly reason?: unknown;
+  readonly pid?: unknown;
+}
+
+function storeFailure(error: FolderTrouble, config: Config): unknown {
   if (config.store.kind !== "lmdb") return error;
   const dir = resolve(config.store.dir);
-  const pid = (error as { readonly pid?: unknown }).pid;
-  if (error.name === "StoreInUse" || typeof pid === "number") {
-    const advice = [`stop that process (kill ${pid}), or use another folder: --store lmdb:DIR`];
-    return new CliError("inUse", `folder ${dir} is in use by process ${pid}`, advice, { cause: error });
+  const other = "or use another folder: --store lmdb:DIR";
+  if (error.reason === "inUse") {
+    const who = typeof error.pid === "number" ? `process ${error.pid}` : "another process";
+    const stop = typeof error.pid === "number" ? `stop that process (kill ${error.pid})` : "stop that process";
+    return new CliError("inUse", `folder ${dir} is in use by ${who}`, [`${stop}, ${other}`], { cause: error });
   }
-  const why = folderTrouble[error.code ?? ""];
-  if (why === undefined) return error;
-  const advice = ["make it writable, or use another folder: --store lmdb:DIR"];
-  return new CliError("store", `folder ${dir} cannot be used: ${why} (${error.code})`, advice, { cause: error });
+  const { code } = (error.cause ?? error) as NodeJS.ErrnoException;
+  const why = folderTrouble[code ?? ""];
+  if (why !== undefined) {
+    const message = `folder ${dir} cannot be used: ${why} (${code})`;
+    return new CliError("store", message, [`make it writable, ${other}`], { cause: error });
+  }
+  return error.reason === undefined && error.name !== "UnknownFormat"
+    ? error
+    : new CliError("store", error.message, [], { cause: error });
 }

@@ -40,9 +40,7 @@ export async function showDemo(
 
 function inviteToMore({ terminal, command }: Context): void {
   terminal.out("");
-  terminal.out(
-    `  ${terminal.paint.bold("Try it yourself:")} ${command} demo --keep leaves the server and both banks running.`,
-  );
+  terminal.out(`  Play with it yourself:  ${terminal.paint.bold(`${command} demo --keep`)}`);
   terminal.out("");
 }
 

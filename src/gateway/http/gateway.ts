@@ -2,6 +2,7 @@
  * The HTTP gateway: all routes over one set of operations, on one server. Knows no engine and no adapter, only the
  * operations and what operators want to see.
  */
+import type { Backup } from "../../ports/backup.js";
 import type { Clock } from "../../ports/clock.js";
 import type { Meters } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
@@ -29,6 +30,8 @@ export interface HttpGatewayDeps {
   readonly store: Pick<Store, "count" | "list">;
   readonly stats: () => EngineStats;
   readonly targets: Targets;
+  /** Where the store can be copied while it runs. */
+  readonly backup?: Backup | undefined;
   readonly node: NodeInfo;
   /** Where `httpSettings` are not to count. */
   readonly settings?: Partial<HttpSettings>;

@@ -16,6 +16,7 @@ import { refusalAnswer, replyAnswer, valueAnswer } from "../answer.js";
 import type { HttpGatewayDeps } from "../gateway.js";
 import { readInteger, readLimit, readStatus, readType } from "../query.js";
 import type { HttpRequest, Route, RouteDoc } from "../route.js";
+import { backupRoute } from "./backup.js";
 import * as shapes from "./schemas.js";
 import { nodeStatusJson, targetJson, topicJson } from "./values.js";
 
@@ -34,7 +35,8 @@ function post(path: string, doc: RouteDoc, handle: Handle): Route {
 
 /** All of them but the document itself. */
 export function v1Routes(deps: HttpGatewayDeps): readonly Route[] {
-  return [...transactionRoutes(deps), ...commandRoutes(deps), ...nodeRoutes(deps)];
+  const backup = backupRoute(`${v1Base}/backup`, deps.backup, deps.limits);
+  return [...transactionRoutes(deps), ...commandRoutes(deps), ...nodeRoutes(deps), backup];
 }
 
 const unavailable = ["UNAVAILABLE", "OVERLOADED"] as const;

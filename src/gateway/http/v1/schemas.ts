@@ -201,3 +201,11 @@ export const keyValue = Type.Object({
   v: Type.String(),
   version: Type.Integer(),
 });
+
+/** Where a copy of the store is to be made. */
+export const backupBody = Type.Object({
+  dir: Type.String({ minLength: 1, description: "Absolute path of a folder that is empty or not there yet." }),
+});
+
+/** A copy that was made. */
+export const backupMade = Type.Object({ dir: Type.String(), transactions: Type.Integer({ minimum: 0 }) });

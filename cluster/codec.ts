@@ -5,6 +5,7 @@
 import { Packr } from "msgpackr";
 import type { Reply, Request } from "../src/core/input.js";
 import type { ShardRow } from "../src/ports/leases.js";
+import { isMessage } from "./wellformed.js";
 
 /** First byte of every message. Nodes of a rolling upgrade read this and the previous one. */
 export const messageVersion = 1;
@@ -50,38 +51,22 @@ export function decode(bytes: Uint8Array): Message | { readonly kind: "unreadabl
   if (bytes[0] !== messageVersion) return unreadable(`message version ${bytes[0]} met, needed ${messageVersion}`);
   try {
     const message: unknown = packr.unpack(bytes.subarray(1));
-    return isMessage(message) ? message : unreadable("neither asks, answers nor changed");
+    return isMessage(message) ? (message as Message) : unreadable("neither asks, answers nor changed");
   } catch (cause) {
     return unreadable(String(cause));
   }
 }
 
+/** About how many bytes a value takes; cheap, for putting messages together. */
+export function roughBytes(value: unknown): number {
+  if (typeof value === "string") return value.length * 2 + 5;
+  if (value instanceof Uint8Array) return value.length + 5;
+  if (typeof value !== "object" || value === null) return 9;
+  let sum = 5;
+  for (const [name, member] of Object.entries(value)) sum += name.length + 1 + roughBytes(member);
+  return sum;
+}
+
 function unreadable(why: string): { readonly kind: "unreadable"; readonly why: string } {
   return { kind: "unreadable", why };
-}
-
-function isMessage(value: unknown): value is Message {
-  if (typeof value !== "object" || value === null) return false;
-  const { kind, from, items, shards } = value as Record<string, unknown>;
-  if (typeof from !== "string") return false;
-  if (kind === "changed") return Array.isArray(shards) && shards.every(isShardRow);
-  return (kind === "asks" || kind === "answers") && Array.isArray(items) && items.every((item) => isItem(item, kind));
-}
-
-function isShardRow(value: unknown): boolean {
-  const row = value as Partial<ShardRow> | null;
-  return Number.isInteger(row?.shard) && Number.isInteger(row?.epoch) && typeof row?.owner === "string";
-}
-
-function isItem(value: unknown, kind: "asks" | "answers"): boolean {
-  const item = value as {
-    id?: unknown;
-    gid?: unknown;
-    request?: { kind?: unknown };
-    reply?: { kind?: unknown };
-  } | null;
-  if (!Number.isInteger(item?.id)) return false;
-  return kind === "answers"
-    ? typeof item?.reply?.kind === "string"
-    : typeof item?.gid === "string" && typeof item?.request?.kind === "string";
 }

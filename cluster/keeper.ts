@@ -1,45 +1,64 @@
 /**
  * Keeps this node's lease, and with it its shards: renews, fences the dead, claims orphans, hands over to those who
- * should own, gives everything up at the end (reliability 3 and 10). Renewing never waits for anything else.
- * Knows no transaction: what losing and gaining a shard means is the engine's business.
+ * should own, gives everything up at the end (reliability 3 and 10). Renewing waits for nothing else, taking over does
+ * not wait for a hand-over. Knows no transaction: what losing and gaining a shard means is the engine's business.
  */
-import { shardCount } from "../src/core/shard.js";
 import type { Cancel, Clock } from "../src/ports/clock.js";
 import type { Leases, NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
 import type { Ownership } from "../src/ports/ownership.js";
 import { desiredOwner } from "./assign.js";
+import { type Holder, Holdings } from "./holdings.js";
+import { candidates, deadPeers, firstExpiryMs, misplaced, orphans, regression } from "./judge.js";
 import type { View } from "./view.js";
 
+/**
+ * Why this node must end for good. `usurped`: another process runs under its name. `regressed`: the store has lost what
+ * it had committed.
+ */
+export type Downfall = "usurped" | "regressed";
+
 /** What follows from gaining and losing shards. */
-export interface Tenant {
-  gained(shards: readonly number[]): void;
-  lost(shards: ReadonlySet<number>): void;
+export interface Tenant extends Holder {
   /** Ends the work on shards in good order: no new calls, wait for those on the wire at most `graceMs`, flush. */
   drain(shards: ReadonlySet<number>, graceMs: number): Promise<void>;
-  /** Another process runs under this node's name: this one must end (exit 4). */
-  usurped(): void;
+  /** The store's time, in answer to what was sent at `sentMs` (monotonic). */
+  timed(storeNowMs: number, sentMs: number): void;
+  /** The node owns nothing any more and will not come back: the process must end. */
+  fell(why: Downfall): void;
 }
 
 /** Times in milliseconds; `renewMs` is at most a third of `leaseMs`. */
 export interface KeeperSettings {
   readonly name: string;
-  /** URL at which other nodes reach this one. */
+  /** URL at which other nodes reach this one; empty: it is alone and wants no others (see `alone.ts`). */
   readonly address: string;
   readonly leaseMs: number;
   readonly renewMs: number;
-  /** Shards handed over at a time, and the wait for their calls. */
+  /** Shards handed over at a time, and the longest wait for their calls. */
   readonly moveMax: number;
   readonly drainMs: number;
+  /** Within about this time a newcomer has its share: bounds the waits for calls of all batches together. */
+  readonly shareMs: number;
   /** After this time anybody may claim an orphan that its desired owner has not claimed. */
   readonly anybodyMs: number;
 }
 
 /** Times of reliability 3 and 10. */
-export const keeperDefaults = { leaseMs: 3000, renewMs: 1000, moveMax: 8, drainMs: 5000, anybodyMs: 1000 } as const;
+export const keeperDefaults = {
+  leaseMs: 3000,
+  renewMs: 1000,
+  moveMax: 8,
+  drainMs: 5000,
+  shareMs: 6000,
+  anybodyMs: 1000,
+} as const;
 
 /** After a peer's lease runs out, the look that finds it dead comes this much later. */
 const graceAfterExpiryMs = 100;
+
+/** Hints can't make a node look more often than this. */
+const betweenLooksMs = 25;
 
 export class Keeper implements Ownership {
   readonly #leases: Leases;
@@ -49,18 +68,21 @@ export class Keeper implements Ownership {
   readonly #tenant: Tenant;
   readonly #announce: (rows: readonly ShardRow[]) => void;
   readonly #settings: KeeperSettings;
-  readonly #owned = new Map<number, number>();
+  readonly #holdings: Holdings;
   readonly #orphanSince = new Map<number, number>();
-  /** The newest row of each shard that the store itself has shown; announcements do not count here. */
-  readonly #table = new Map<number, ShardRow>();
-  readonly #leavingShards = new Set<number>();
-  #incarnation = 0;
   #leaseUntilMs = Number.NEGATIVE_INFINITY;
+  #joinedMs = Number.POSITIVE_INFINITY;
   #steadySinceMs: number | undefined;
+  #lastSight: { readonly storeNowMs: number; readonly sentMs: number } | undefined;
+  #lookingSinceMs: number | undefined;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #lookAgain = false;
   #leaving = false;
   #ended = false;
-  #timer: Cancel | undefined;
-  #work: Promise<void> | undefined;
+  #timer: { readonly atMs: number; readonly cancel: Cancel } | undefined;
+  #duties: Promise<void> | undefined;
+  #moving: Promise<void> | undefined;
+  #joining: Promise<void> | undefined;
   #suspended = false;
 
   constructor(
@@ -79,15 +101,26 @@ export class Keeper implements Ownership {
     this.#tenant = tenant;
     this.#announce = announce;
     this.#settings = settings;
+    this.#holdings = new Holdings(settings.name, tenant, () => clock.monotonicMs());
   }
 
   get incarnation(): number {
-    return this.#incarnation;
+    return this.#holdings.incarnation;
   }
 
   /** Shards that this node may write to, with their epochs. */
   get owned(): ReadonlyMap<number, number> {
-    return this.#owned;
+    return this.#holdings.owned;
+  }
+
+  /** Shards on their way to another node. */
+  get handingOver(): ReadonlySet<number> {
+    return this.#holdings.leaving;
+  }
+
+  /** Has seen the store without a gap for a whole lease: only then it may judge others. */
+  get maySee(): boolean {
+    return this.#clock.monotonicMs() - (this.#steadySinceMs ?? Number.POSITIVE_INFINITY) >= this.#settings.leaseMs;
   }
 
   /** The lease is over on this node's own clock: it stands still until the store has spoken. */
@@ -96,22 +129,25 @@ export class Keeper implements Ownership {
   }
 
   epochOf(shard: number): number | undefined {
-    return this.#owned.get(shard);
+    return this.owned.get(shard);
   }
 
   remainingMs(): number {
     return this.#leaseUntilMs - this.#clock.monotonicMs();
   }
 
-  lost(shard: number): void {
-    if (this.#owned.delete(shard)) this.#tenant.lost(new Set([shard]));
+  lost(shard: number, epoch: number): void {
+    const held = this.owned.get(shard);
+    if (held === undefined || held > epoch) return; // of an epoch that this node itself has followed by another
+    this.#log.warn("shard_lost", { shard, epoch });
+    this.#holdings.drop([shard]);
     this.hurry();
   }
 
   /** The store decided commits in doubt by bumping epochs of shards that stay this node's. */
   bumped(rows: readonly ShardRow[]): void {
-    for (const row of rows) this.#own(row);
-    this.#record(rows);
+    this.#holdings.gain(rows.filter(({ shard }) => this.owned.has(shard)));
+    this.#holdings.record(rows);
     this.#view.learn(rows);
   }
 
@@ -123,162 +159,174 @@ export class Keeper implements Ownership {
 
   /** Looks as soon as possible: somebody has announced something. */
   hurry(): void {
-    if (!this.#ended) this.#next(0);
+    if (this.#lookingSinceMs !== undefined) this.#lookAgain = true;
+    this.#next(Math.max(0, this.#lookedMs + betweenLooksMs - this.#clock.monotonicMs()));
   }
 
-  /** Hands over everything and ends this node's row, within `graceMs`. */
+  /** Hands over everything and ends this node's row, within about `graceMs`. */
   async leave(graceMs: number): Promise<void> {
     this.#leaving = true;
-    await this.#work;
+    const { name, leaseMs, drainMs, moveMax } = this.#settings;
     const untilMs = this.#clock.monotonicMs() + graceMs;
+    const leftMs = () => Math.max(0, untilMs - this.#clock.monotonicMs());
     try {
-      await this.#leases.renew(this.#settings.name, this.#incarnation, this.#settings.leaseMs, true);
-      while (this.#owned.size > 0 && this.#clock.monotonicMs() < untilMs) {
-        const shards = [...this.#owned.keys()].slice(0, this.#settings.moveMax * 8);
-        await this.#handOver(
-          shards,
-          Math.min(this.#settings.drainMs, Math.max(0, untilMs - this.#clock.monotonicMs())),
-        );
+      await this.#leases.renew(name, this.incarnation, leaseMs, true);
+      await this.#moving;
+      while (this.owned.size > 0 && leftMs() > 0 && !this.#ended) {
+        const shards = [...this.owned.keys()].slice(0, moveMax * 8);
+        const batches = Math.ceil(this.owned.size / shards.length);
+        await this.#handOver(shards, Math.min(drainMs, leftMs() / batches));
       }
       this.#end();
-      await this.#leases.leave(this.#settings.name, this.#incarnation);
+      this.#holdings.drop(this.owned.keys());
+      await this.#leases.leave(name, this.incarnation);
     } catch (cause) {
       this.#log.warn("leave_interrupted", { cause: String(cause) });
     }
     this.#end();
+    this.#holdings.drop(this.owned.keys());
   }
 
   #end(): void {
     this.#ended = true;
-    this.#timer?.();
+    this.#timer?.cancel();
+  }
+
+  #fall(why: Downfall, fields: Readonly<Record<string, unknown>>): void {
+    this.#log.error(why, fields);
+    this.#end();
+    this.#holdings.drop(this.owned.keys());
+    this.#tenant.fell(why);
   }
 
   async #join(): Promise<void> {
     const { name, address, leaseMs } = this.#settings;
     const sentMs = this.#clock.monotonicMs();
     const { incarnation } = await this.#leases.join(name, address, leaseMs);
-    this.#incarnation = incarnation;
+    this.#holdings.incarnation = incarnation;
     this.#leaseUntilMs = sentMs + leaseMs;
+    this.#joinedMs = this.#clock.monotonicMs();
     this.#log.info("joined", { node: name, incarnation });
   }
 
+  /** Looks after `delayMs`, unless a look is due before. */
   #next(delayMs: number): void {
-    this.#timer?.();
-    this.#timer = this.#clock.after(delayMs, () => void this.#look());
+    if (this.#ended) return;
+    const atMs = this.#clock.monotonicMs() + delayMs;
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
+    this.#timer?.cancel();
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#timer = undefined;
+      void this.#look();
+    });
+    this.#timer = { atMs, cancel };
   }
 
-  /** Renews and looks; what follows from it runs beside, so that the next renewal is never late. */
+  /** Renews and looks, one at a time; one that hangs for a whole lease is given up. */
   async #look(): Promise<void> {
     if (this.#ended) return;
     const { name, leaseMs, renewMs } = this.#settings;
     this.#next(renewMs);
+    this.#noteSuspension("no renewal was answered");
     const sentMs = this.#clock.monotonicMs();
+    if (this.#lookingSinceMs !== undefined && sentMs - this.#lookingSinceMs < leaseMs) return;
+    this.#lookingSinceMs = this.#lookedMs = sentMs;
+    const incarnation = this.incarnation;
     try {
-      const sight = await this.#leases.renew(name, this.#incarnation, leaseMs, this.#leaving);
-      if (this.#ended) return;
+      const sight = await this.#leases.renew(name, incarnation, leaseMs, this.#leaving);
+      if (this.#ended || this.#lookingSinceMs !== sentMs || incarnation !== this.incarnation) return;
       this.#noteRenewal(sight, sentMs);
     } catch (cause) {
       this.#steadySinceMs = undefined;
-      if (this.suspended && !this.#suspended) this.#log.warn("suspended", { cause: String(cause) });
-      this.#suspended ||= this.suspended;
+      this.#noteSuspension(String(cause));
+    } finally {
+      if (this.#lookingSinceMs === sentMs) this.#lookingSinceMs = undefined;
+      if (this.#lookAgain) {
+        this.#lookAgain = false;
+        this.hurry();
+      }
     }
+  }
+
+  #noteSuspension(cause: string): void {
+    if (!this.suspended || this.#suspended) return;
+    this.#suspended = true;
+    this.#log.warn("suspended", { cause, shards: this.owned.size });
   }
 
   #noteRenewal(sight: Sight, sentMs: number): void {
     const { name, leaseMs, renewMs } = this.#settings;
     const own = sight.nodes.find((node) => node.name === name);
-    if (own !== undefined && own.incarnation > this.#incarnation) return this.#usurped(own);
+    if (own !== undefined && own.incarnation > this.incarnation) return this.#fallToUsurper(own);
+    const step = regression(this.#holdings.table, sight, sentMs);
+    const older = own !== undefined && own.incarnation < this.incarnation && this.#joinedMs < sentMs;
+    if (step !== undefined || older) return this.#fall("regressed", { ...step, incarnation: own?.incarnation });
     if (own === undefined || own.state === "fenced") return this.#rejoin();
+    this.#tenant.timed(sight.storeNowMs, sentMs);
+    this.#noteSteadiness(sight, sentMs);
     this.#leaseUntilMs = sentMs + leaseMs;
-    this.#steadySinceMs ??= sentMs;
-    if (this.#suspended) this.#log.info("resumed", { shards: this.#owned.size });
+    if (this.#suspended) this.#log.info("resumed", { shards: this.owned.size });
     this.#suspended = false;
     this.#view.see(sight);
-    this.#record(sight.shards);
-    this.#reconcile();
-    const peers = sight.nodes.filter((node) => node.name !== name && node.state !== "fenced");
-    const firstMs = Math.min(...peers.map(({ leaseUntilMs }) => leaseUntilMs - sight.storeNowMs + graceAfterExpiryMs));
-    if (firstMs < renewMs) this.#next(Math.max(firstMs, 20));
-    this.#work ??= this.#act(sight).finally(() => {
-      this.#work = undefined;
+    this.#holdings.record(sight.shards);
+    this.#holdings.reconcile();
+    const expiryMs = firstExpiryMs(sight, name) + graceAfterExpiryMs;
+    if (expiryMs < renewMs) this.#next(Math.max(expiryMs, betweenLooksMs));
+    this.#duties ??= this.#act(sight).finally(() => {
+      this.#duties = undefined;
     });
+    if (!this.#leaving)
+      this.#moving ??= this.#moveSome(sight).finally(() => {
+        this.#moving = undefined;
+      });
   }
 
-  #usurped(other: NodeRow): void {
-    this.#log.error("usurped", { node: other.name, incarnation: other.incarnation });
-    this.#dropAll();
-    this.#end();
-    this.#tenant.usurped();
+  /**
+   * After a gap of its own (outage, pause) or a jump of the store's clock all leases may be over though everybody
+   * lives: from then on a whole lease must pass before this node judges others.
+   */
+  #noteSteadiness({ storeNowMs }: Sight, sentMs: number): void {
+    const last = this.#lastSight;
+    const jumpMs = last === undefined ? 0 : storeNowMs - last.storeNowMs - (sentMs - last.sentMs);
+    const gap = this.#leaseUntilMs < sentMs || Math.abs(jumpMs) > this.#settings.renewMs;
+    if (gap || this.#steadySinceMs === undefined) this.#steadySinceMs = sentMs;
+    this.#lastSight = { storeNowMs, sentMs };
   }
 
+  #fallToUsurper({ name, incarnation }: NodeRow): void {
+    this.#fall("usurped", { node: name, incarnation, own: this.incarnation });
+  }
+
+  /** Somebody has fenced this node: it owns nothing, and joins again under the next incarnation. */
   #rejoin(): void {
-    this.#log.warn("fenced", { shards: this.#owned.size });
-    this.#dropAll();
-    this.#work ??= this.#join()
+    if (this.#leaving) return this.#end();
+    this.#log.warn("fenced", { shards: this.owned.size });
+    this.#leaseUntilMs = Number.NEGATIVE_INFINITY;
+    this.#holdings.drop(this.owned.keys());
+    this.#joining ??= this.#join()
       .catch((cause) => this.#log.warn("join_failed", { cause: String(cause) }))
       .finally(() => {
-        this.#work = undefined;
+        this.#joining = undefined;
         this.hurry();
       });
   }
 
-  #dropAll(): void {
-    const shards = new Set(this.#owned.keys());
-    this.#owned.clear();
-    if (shards.size > 0) this.#tenant.lost(shards);
-  }
-
-  #record(rows: readonly ShardRow[]): void {
-    for (const row of rows) if (row.epoch >= (this.#table.get(row.shard)?.epoch ?? 0)) this.#table.set(row.shard, row);
-  }
-
-  /** Holds what is believed to be owned against the table. */
-  #reconcile(): void {
-    const { name } = this.#settings;
-    const gone = new Set<number>();
-    const found: ShardRow[] = [];
-    for (const row of this.#table.values()) {
-      const epoch = this.#owned.get(row.shard);
-      const mine = row.owner === name && row.incarnation === this.#incarnation;
-      if (mine && (epoch === undefined || row.epoch > epoch) && !this.#leavingShards.has(row.shard)) found.push(row);
-      else if (!mine && epoch !== undefined && row.epoch > epoch) gone.add(row.shard);
-    }
-    for (const shard of gone) this.#owned.delete(shard);
-    if (gone.size > 0) this.#tenant.lost(gone);
-    this.#gain(found);
-  }
-
-  #gain(rows: readonly ShardRow[]): void {
-    const fresh = rows.filter((row) => !this.#owned.has(row.shard)).map((row) => row.shard);
-    for (const row of rows) this.#own(row);
-    if (fresh.length > 0) this.#tenant.gained(fresh);
-  }
-
-  #own(row: ShardRow): void {
-    this.#owned.set(row.shard, Math.max(row.epoch, this.#owned.get(row.shard) ?? 0));
-  }
-
   async #act(sight: Sight): Promise<void> {
     try {
-      const fenced = await this.#fenceDead(sight);
+      const fenced = this.maySee ? await this.#fenceDead(sight) : new Set<string>();
       await this.#claimOrphans(sight, fenced);
-      await this.#moveSome(sight);
     } catch (cause) {
       this.#log.warn("ownership_interrupted", { cause: String(cause) });
     }
   }
 
-  /** Only who has seen the store steadily for a whole lease may judge others: after an outage all leases are over. */
   async #fenceDead(sight: Sight): Promise<ReadonlySet<string>> {
     const fenced = new Set<string>();
-    const steadyMs = this.#clock.monotonicMs() - (this.#steadySinceMs ?? Number.POSITIVE_INFINITY);
-    if (!(steadyMs >= this.#settings.leaseMs)) return fenced;
-    for (const node of sight.nodes) {
-      if (node.name === this.#settings.name || node.state === "fenced" || node.leaseUntilMs >= sight.storeNowMs)
-        continue;
+    for (const node of deadPeers(sight, this.#settings.name)) {
       const won = await this.#leases.fence(node.name, node.incarnation);
       this.#log.warn("peer_dead", { node: node.name, incarnation: node.incarnation, fencedByThis: won });
       if (won) fenced.add(node.name);
+      else this.hurry(); // it has renewed, or another was faster: the next look says which
     }
     return fenced;
   }
@@ -286,74 +334,58 @@ export class Keeper implements Ownership {
   async #claimOrphans(sight: Sight, fenced: ReadonlySet<string>): Promise<void> {
     if (this.#leaving) return;
     const { name, anybodyMs } = this.#settings;
-    const alive = new Map(
-      sight.nodes.filter((node) => node.state !== "fenced" && !fenced.has(node.name)).map((node) => [node.name, node]),
-    );
-    const candidates = liveNames(sight).filter((node) => !fenced.has(node));
+    const found = orphans(this.#holdings.others(), sight, fenced);
+    for (const shard of this.#orphanSince.keys()) if (!found.has(shard)) this.#orphanSince.delete(shard);
+    const live = candidates(sight);
     const nowMs = this.#clock.monotonicMs();
-    const wanted = [...this.#table.values()].filter((row) => {
-      const orphan = alive.get(row.owner)?.incarnation !== row.incarnation;
-      if (!orphan || this.#owned.has(row.shard)) {
-        this.#orphanSince.delete(row.shard);
-        return false;
-      }
-      if (!this.#orphanSince.has(row.shard)) this.#orphanSince.set(row.shard, nowMs);
-      return desiredOwner(row.shard, candidates) === name || nowMs - this.#orphanSince.get(row.shard)! >= anybodyMs;
+    const wanted = [...found.values()].filter(({ shard }) => {
+      const sinceMs = this.#orphanSince.get(shard) ?? nowMs;
+      this.#orphanSince.set(shard, sinceMs);
+      return desiredOwner(shard, live) === name || nowMs - sinceMs >= anybodyMs;
     });
-    if (wanted.length === 0 || this.remainingMs() <= 0) return;
-    const claimed = await this.#leases.claim(wanted, name, this.#incarnation);
-    this.#gain(claimed);
+    if (wanted.length === 0 || this.suspended) return;
+    const claimed = await this.#leases.claim(wanted, name, this.incarnation);
     this.#tell(claimed);
+    this.#holdings.gain(claimed);
     this.#log.info("claimed", { shards: claimed.length, wanted: wanted.length });
+    if (claimed.length < wanted.length) this.hurry();
   }
 
   /** A few shards at a time go to the live node that should own them; the others are untouched. */
   async #moveSome(sight: Sight): Promise<void> {
-    const { name, moveMax, drainMs } = this.#settings;
-    if (this.#leaving) return;
-    const live = liveNames(sight);
-    const away = [...this.#owned.keys()].filter((shard) => (desiredOwner(shard, live) ?? name) !== name);
+    const { name, address, moveMax, drainMs, shareMs } = this.#settings;
+    const away = address === "" ? [] : misplaced(this.owned.keys(), sight, name);
     if (away.length === 0) return;
-    await this.#handOver(away.slice(0, moveMax), drainMs);
+    const graceMs = Math.min(drainMs, Math.max(250, shareMs / Math.ceil(away.length / moveMax)));
+    try {
+      await this.#handOver(away.slice(0, moveMax), graceMs);
+    } catch (cause) {
+      this.#log.warn("hand_over_interrupted", { cause: String(cause) });
+    }
     this.hurry();
   }
 
   async #handOver(shards: readonly number[], graceMs: number): Promise<void> {
-    for (const shard of shards) this.#leavingShards.add(shard);
+    const { leaving } = this.#holdings;
+    for (const shard of shards) leaving.add(shard);
     try {
       await this.#tenant.drain(new Set(shards), graceMs);
+      const { name: owner } = this.#settings;
       const rows = shards.flatMap((shard) => {
-        const epoch = this.#owned.get(shard);
-        return epoch === undefined
-          ? []
-          : [{ shard, epoch, owner: this.#settings.name, incarnation: this.#incarnation }];
+        const epoch = this.owned.get(shard);
+        return epoch === undefined ? [] : [{ shard, epoch, owner, incarnation: this.incarnation }];
       });
-      for (const { shard } of rows) this.#owned.delete(shard);
-      this.#tenant.lost(new Set(rows.map(({ shard }) => shard)));
-      await this.#leases.release(rows);
-      this.#tell(rows.map((row) => ({ ...row, owner: "", incarnation: 0, epoch: row.epoch + 1 })));
+      this.#holdings.drop(shards);
+      this.#tell(await this.#leases.release(rows));
     } finally {
-      for (const shard of shards) this.#leavingShards.delete(shard);
+      for (const shard of shards) leaving.delete(shard);
     }
   }
 
   #tell(rows: readonly ShardRow[]): void {
     if (rows.length === 0) return;
-    this.#record(rows);
+    this.#holdings.record(rows);
     this.#view.learn(rows);
     this.#announce(rows);
   }
 }
-
-/** Names of the nodes that may be given shards. */
-function liveNames(sight: Sight): readonly string[] {
-  return sight.nodes.filter(({ state }) => state === "live").map(({ name }) => name);
-}
-
-/** Every shard without owner, as a fresh table has them. */
-export const freshShards: readonly ShardRow[] = Array.from({ length: shardCount }, (_, shard) => ({
-  shard,
-  epoch: 0,
-  owner: "",
-  incarnation: 0,
-}));

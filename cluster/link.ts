@@ -2,16 +2,23 @@
  * Requests to other nodes: what is asked of one node within a tick goes in one message, and so do its answers. An ask
  * that is not answered in time is *unknown*: the asker asks again with the same gid.
  */
-import type { Reply, Request } from "../src/core/input.js";
+import { type Reply, type Request, refused } from "../src/core/input.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Cancel, Clock } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
-import { type Answers, type Asks, decode, encode } from "./codec.js";
+import { type Answers, type Asks, decode, encode, roughBytes } from "./codec.js";
 
-/** Most asks or answers of one message. */
+/** Most asks or answers of one message, and about how many bytes they may have together. */
 const itemsMax = 128;
+const bytesMax = 512 << 10;
+
+/** Most asks that wait for an answer; refused beyond. */
+const outstandingMax = 20_000;
+
+/** Unreadable messages are logged no more often than this, milliseconds. */
+const betweenWarningsMs = 1000;
 
 interface Outstanding {
   readonly resolve: (reply: Reply | undefined) => void;
@@ -30,6 +37,8 @@ export class Link {
   readonly #answers = new Map<string, Answers["items"][number][]>();
   #nextId = 1;
   #flushing = false;
+  #troubles = 0;
+  #warnedMs = Number.NEGATIVE_INFINITY;
 
   /** @param here carries out what other nodes ask of this one. */
   constructor(
@@ -49,6 +58,11 @@ export class Link {
     bus.receive((bytes) => this.#take(bytes));
   }
 
+  /** Messages that could not be sent or read. */
+  get troubles(): number {
+    return this.#troubles;
+  }
+
   /** Asks that wait for an answer. */
   get outstanding(): number {
     return this.#outstanding.size;
@@ -56,6 +70,11 @@ export class Link {
 
   /** The reply of that node, or `undefined`: none came in time, whatever the node has done. */
   ask(to: string, gid: string, request: Request, timeoutMs: number): Promise<Reply | undefined> {
+    if (this.#outstanding.size >= outstandingMax)
+      return Promise.resolve({
+        ...refused("OVERLOADED", `${outstandingMax} requests to other nodes wait for an answer already`),
+        retryAfterS: 1,
+      });
     const id = this.#nextId++;
     return new Promise((resolve) => {
       const cancel = this.#clock.after(timeoutMs, () => {
@@ -87,12 +106,19 @@ export class Link {
 
   /** As few messages as the bus takes; an item that it does not take even alone is left to the timeout of who asked. */
   #send<T>(to: string, items: readonly T[], wrap: (items: readonly T[]) => Asks | Answers): void {
-    for (let i = 0; i < items.length; i += itemsMax) {
-      const part = items.slice(i, i + itemsMax);
+    for (const part of parts(items)) {
       if (this.#bus.send(to, encode(wrap(part)))) continue;
-      if (part.length === 1) this.#log.warn("message_not_sent", { to });
+      if (part.length === 1) this.#warn("message_not_sent", { to });
       else for (const item of part) this.#send(to, [item], wrap);
     }
+  }
+
+  #warn(event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#troubles++;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#warnedMs < betweenWarningsMs) return;
+    this.#warnedMs = nowMs;
+    this.#log.warn(event, { ...fields, soFar: this.#troubles });
   }
 
   #take(bytes: Uint8Array): void {
@@ -107,14 +133,18 @@ export class Link {
       case "changed":
         return this.#changed(message.shards);
       case "unreadable":
-        return this.#log.warn("message_unreadable", { why: message.why });
+        return this.#warn("message_unreadable", { why: message.why });
     }
   }
 
   #carryOut(from: string, id: number, gid: string, request: Request): void {
-    void this.#here.handle(gid, request).then((reply) => {
+    const answer = (reply: Reply) => {
       queue(this.#answers, from, { id, reply });
       this.#flushSoon();
+    };
+    this.#here.handle(gid, request).then(answer, (cause) => {
+      this.#log.error("request_failed", { gid, kind: request.kind, cause: String(cause) });
+      answer(refused("INTERNAL", "the owner met an error of its own, it is in its log"));
     });
   }
 
@@ -125,6 +155,23 @@ export class Link {
     asked.cancel();
     asked.resolve(reply);
   }
+}
+
+/** In order, bounded by number and bytes; one that is larger stands alone. */
+function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
+  let part: T[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const size = items.length === 1 ? 0 : roughBytes(item);
+    if (part.length > 0 && (part.length >= itemsMax || bytes + size > bytesMax)) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push(item);
+    bytes += size;
+  }
+  yield part;
 }
 
 function queue<T>(queues: Map<string, T[]>, to: string, item: T): void {

@@ -5,11 +5,14 @@
 import { Engine, type EnginePorts } from "../src/engine/engine.js";
 import type { EngineSettings } from "../src/engine/services.js";
 import type { Bus } from "../src/ports/bus.js";
+import type { Clock } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Leases } from "../src/ports/leases.js";
-import { Keeper, keeperDefaults } from "./keeper.js";
+import { waitForRoom } from "./alone.js";
+import { type Downfall, Keeper, keeperDefaults } from "./keeper.js";
 import { Link } from "./link.js";
 import { Router } from "./router.js";
+import { storeClock } from "./storeclock.js";
 import { View } from "./view.js";
 
 /** What a member needs of the world; ownership is its own. */
@@ -33,7 +36,9 @@ export interface Member {
   readonly link: Link;
   /** Takes requests on any gid. */
   readonly coordinator: Coordinator;
-  /** Joins; rejects when the store cannot be reached. */
+  /** Follows the store's time. */
+  readonly clock: Clock;
+  /** Joins; rejects when the store cannot be reached, and with `OwnedElsewhere` when others have it. */
   start(): Promise<void>;
   /** Hands over and ends, within about `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -42,14 +47,15 @@ export interface Member {
 /** Most requests that wait for an owner at a time. */
 const waitersMax = 10_000;
 
-/** Makes a member that is not started. `usurped` is called when another process runs under its name. */
+/** Makes a member that is not started. `fell` is called when it must end for good. */
 export function createMember(
   ports: MemberPorts,
   engineSettings: EngineSettings,
   settings: MemberSettings,
-  usurped: () => void,
+  fell: (why: Downfall) => void,
 ): Member {
-  const { leases, bus, clock, log } = ports;
+  const { leases, bus, log } = ports;
+  const clock = storeClock(ports.clock);
   const leaseMs = settings.leaseMs ?? keeperDefaults.leaseMs;
   const renewMs = settings.renewMs ?? Math.min(keeperDefaults.renewMs, Math.floor(leaseMs / 3));
   const view = new View();
@@ -62,15 +68,17 @@ export function createMember(
       gained: () => engine.gained(),
       lost: (shards) => engine.lost(shards),
       drain: (shards, graceMs) => engine.drain(shards, graceMs),
-      usurped,
+      timed: (storeNowMs, sentMs) => clock.anchor(storeNowMs, sentMs),
+      fell,
     },
     (rows) => link.announce(rows),
     { ...keeperDefaults, ...settings, leaseMs, renewMs },
   );
-  const engine: Engine = new Engine({ ...ports, ownership: keeper }, engineSettings);
+  const engine: Engine = new Engine({ ...ports, clock, ownership: keeper }, engineSettings);
   const link: Link = new Link(settings.name, bus, clock, log, engine, (rows) => {
+    const taken = rows.some(({ shard, owner }) => owner === "" || view.ownerOf(shard)?.name !== owner);
     view.learn(rows);
-    if (rows.some(({ owner }) => owner === "")) keeper.hurry();
+    if (taken) keeper.hurry();
   });
   const coordinator = new Router(engine, link, view, clock, {
     self: settings.name,
@@ -86,8 +94,14 @@ export function createMember(
     view,
     link,
     coordinator,
+    clock,
     async start() {
+      await waitForRoom(leases, clock, leaseMs, settings);
       await keeper.start();
+      await waitForRoom(leases, clock, leaseMs, settings, true).catch(async (cause) => {
+        await keeper.leave(0);
+        throw cause;
+      });
       engine.start();
     },
     async close(graceMs) {

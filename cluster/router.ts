@@ -24,6 +24,9 @@ export interface RouterSettings {
   readonly waitersMax: number;
 }
 
+/** Pause before an owner that could not answer is asked for the end again. */
+const againMs = 100;
+
 export class Router implements Coordinator {
   readonly #here: Coordinator;
   readonly #link: Pick<Link, "ask">;
@@ -52,9 +55,13 @@ export class Router implements Coordinator {
     const ask: Request = { kind: "await", of, sliceMs: this.#settings.sliceMs };
     for (;;) {
       const reply = await this.#route(gid, ask, signal);
-      const asksAgain = reply.kind === "refused" && (reply.again === true || reply.code === "UNAVAILABLE");
-      if (!asksAgain || signal?.aborted) return reply;
-      if (this.#clock.monotonicMs() < untilMs) continue;
+      const sliceOver = reply.kind === "refused" && reply.again === true;
+      if (!sliceOver && !(reply.kind === "refused" && reply.code === "UNAVAILABLE")) return reply;
+      if (signal?.aborted) return reply;
+      if (this.#clock.monotonicMs() < untilMs) {
+        if (!sliceOver) await this.#pause(againMs);
+        continue;
+      }
       return refused("ONGOING", `gid ${gid}: ${reply.message.replace(/ ONGOING$/, "")}. ONGOING`);
     }
   }
@@ -79,6 +86,10 @@ export class Router implements Coordinator {
           return unavailable(`${this.#waiters} requests wait for an owner already`);
       }
     }
+  }
+
+  #pause(waitMs: number): Promise<void> {
+    return new Promise((resolve) => void this.#clock.after(waitMs, resolve));
   }
 
   async #askOwner(

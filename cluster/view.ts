@@ -1,6 +1,7 @@
 /**
  * What this node believes about the owners of shards: from its own looks at the table, its own claims, and what others
- * announce. Only ever a hint for routing; the fence decides who may write.
+ * announce. Only ever a hint for routing; the fence decides who may write. A hint that the table does not confirm in
+ * two looks is dropped, so that no wrong announcement misleads for long.
  */
 import type { NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
 
@@ -12,45 +13,64 @@ export interface Owner {
 }
 
 export class View {
-  readonly #shards = new Map<number, ShardRow>();
+  readonly #shards = new Map<number, { readonly row: ShardRow; readonly look: number }>();
   readonly #waiting = new Set<() => void>();
   #nodes: readonly NodeRow[] = [];
+  #nodesByName = new Map<string, NodeRow>();
+  #storeNowMs = 0;
+  #looks = 0;
 
+  /** As of the last look, in the order of the table. */
   get nodes(): readonly NodeRow[] {
     return this.#nodes;
   }
 
+  /** The store's time at the last look. */
+  get storeNowMs(): number {
+    return this.#storeNowMs;
+  }
+
+  /** By number of the shard. */
   get shards(): readonly ShardRow[] {
-    return [...this.#shards.values()].sort((a, b) => a.shard - b.shard);
+    return [...this.#shards.values()].map(({ row }) => row).sort((a, b) => a.shard - b.shard);
   }
 
   /** Owner of a shard, `undefined` when nobody has it or its node is known to be gone. */
   ownerOf(shard: number): Owner | undefined {
-    const row = this.#shards.get(shard);
+    const row = this.#shards.get(shard)?.row;
     if (row === undefined || row.owner === "") return undefined;
-    const node = this.#nodes.find(({ name }) => name === row.owner);
+    const node = this.#nodesByName.get(row.owner);
     const gone = node !== undefined && node.incarnation >= row.incarnation && node.state === "fenced";
     return gone ? undefined : { name: row.owner, incarnation: row.incarnation, epoch: row.epoch };
   }
 
   addressOf(name: string): string | undefined {
-    return this.#nodes.find((node) => node.name === name)?.address;
+    return this.#nodesByName.get(name)?.address;
   }
 
+  /** Takes a look at the tables: nodes as they are, shards unless something newer was heard since the last look. */
   see(sight: Sight): void {
+    this.#looks++;
     this.#nodes = sight.nodes;
-    this.learn(sight.shards);
+    this.#nodesByName = new Map(sight.nodes.map((node) => [node.name, node]));
+    this.#storeNowMs = sight.storeNowMs;
+    this.#take(sight.shards, true);
   }
 
-  /** Takes rows that are newer than what is known; epochs never go back. */
+  /** Takes rows that are newer than what is known. */
   learn(rows: readonly ShardRow[]): void {
+    this.#take(rows, false);
+  }
+
+  #take(rows: readonly ShardRow[], seen: boolean): void {
     let changed = false;
     for (const row of rows) {
       const known = this.#shards.get(row.shard);
-      if (known !== undefined && (known.epoch > row.epoch || (known.epoch === row.epoch && known.owner === row.owner)))
-        continue;
-      this.#shards.set(row.shard, row);
-      changed = true;
+      const fresh = known !== undefined && known.look >= this.#looks - 1;
+      if (known !== undefined && known.row.epoch > row.epoch && (!seen || fresh)) continue;
+      const same = known?.row.epoch === row.epoch && known.row.owner === row.owner;
+      if (!same) changed = true;
+      if (!same || seen) this.#shards.set(row.shard, { row, look: this.#looks });
     }
     if (!changed) return;
     const waiting = [...this.#waiting];

@@ -235,7 +235,8 @@ export class Actor {
       // claimed anew by this very node, to settle a doubt: the picture is right, only the proof was old
       const renewed = result === "fenced" && !this.#over && epoch !== undefined && epoch > commit.epoch;
       if (renewed) return this.#send(message, decision, { ...commit, epoch });
-      if (result === "fenced") this.#services.ownership.lost(this.shard);
+      if (result === "fenced") this.#services.ownership.lost(this.shard, commit.epoch);
+      if (this.#over) return message.reply?.(refused("NOT_OWNER", `gid ${this.gid}: the shard was lost meanwhile`));
       this.#mailbox.unshift(message);
       return this.end("lost");
     }

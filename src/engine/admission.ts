@@ -45,12 +45,12 @@ export class Admission {
   /** Why a request cannot be taken now, as far as that is known without looking at its transaction. */
   refuse(request: Request, actor: Actor | undefined): Refusal | undefined {
     const { settings, committer, clock, ownership } = this.#services;
+    if (ownership.remainingMs() <= 0)
+      return { ...refused("UNAVAILABLE", "this node stands still until it has renewed its lease"), retryAfterS: 1 };
     if (request.kind === "query") return actor === undefined && this.#swamped() ? this.overload() : undefined;
     if (actor !== undefined && actor.queued >= settings.mailboxMax)
       return { ...refused("TOO_MANY", `${actor.queued} requests for this gid wait already`), retryAfterS: 1 };
     if (request.kind === "await") return undefined;
-    if (ownership.remainingMs() <= 0)
-      return { ...refused("UNAVAILABLE", "this node stands still until it has renewed its lease"), retryAfterS: 1 };
     const sinceMs = committer.unavailableSinceMs;
     if (sinceMs === undefined) return undefined;
     const seconds = Math.round((clock.monotonicMs() - sinceMs) / 1000);

@@ -186,10 +186,10 @@ export class Engine implements Coordinator {
   }
 
   #refusal(gid: string, request: Request): Refusal | undefined {
-    if (this.#closing) return { ...refused("UNAVAILABLE", "this node is shutting down, ask again"), retryAfterS: 1 };
     const shard = shardOf(gid);
     if (this.#services.ownership.epochOf(shard) === undefined || this.#shut.has(shard))
       return refused("NOT_OWNER", `gid ${gid}: this node does not own shard ${shard}`);
+    if (this.#closing) return { ...refused("UNAVAILABLE", "this node is shutting down, ask again"), retryAfterS: 1 };
     if (this.#isolated.has(gid) && request.kind !== "query")
       return refused("INTERNAL", `gid ${gid}: stopped, the store refused what it would record; see the log`);
     return this.#admission.refuse(request, this.#actors.get(gid));

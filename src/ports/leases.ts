@@ -14,7 +14,7 @@ export interface NodeRow {
   readonly state: NodeState;
   /** By the store's clock, milliseconds since the epoch. */
   readonly leaseUntilMs: number;
-  /** URL at which other nodes reach this one without NATS. */
+  /** URL at which other nodes reach this one without NATS; empty: it runs alone and takes no others beside it. */
   readonly address: string;
 }
 
@@ -34,8 +34,12 @@ export interface Sight {
   readonly shards: readonly ShardRow[];
 }
 
-/** Every method rejects when the store cannot be reached; it may have done its work then all the same. */
+/**
+ * Every method rejects when the store cannot be reached, within a lease's time; it may have done its work all the same.
+ */
 export interface Leases {
+  /** Looks without being a node. */
+  look(): Promise<Sight>;
   /** Writes this node's row under the next incarnation of its name, which ends a predecessor's rights at once. */
   join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }>;
   /** Extends the lease if the row still has this incarnation and is not fenced, and looks; one round trip. */
@@ -44,8 +48,8 @@ export interface Leases {
   fence(name: string, incarnation: number): Promise<boolean>;
   /** Takes those of the shards that are still as given, each under the next epoch; resolves to what was taken. */
   claim(shards: readonly ShardRow[], name: string, incarnation: number): Promise<readonly ShardRow[]>;
-  /** Gives up those shards that are still as given: nobody's, under the next epoch. */
-  release(shards: readonly ShardRow[]): Promise<void>;
+  /** Gives up those shards that are still as given: nobody's, under the next epoch; resolves to what was given up. */
+  release(shards: readonly ShardRow[]): Promise<readonly ShardRow[]>;
   /** Ends this node's own row. */
   leave(name: string, incarnation: number): Promise<void>;
   close(): Promise<void>;

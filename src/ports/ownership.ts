@@ -9,6 +9,6 @@ export interface Ownership {
    * Milliseconds for which the right surely lasts; calls are started only with some of it left. Infinity = for ever.
    */
   remainingMs(): number;
-  /** Says that a commit of the shard was fenced: the shard is lost. */
-  lost(shard: number): void;
+  /** Says that a commit under `epoch` was fenced: the shard is lost, unless it is held under a later one. */
+  lost(shard: number, epoch: number): void;
 }

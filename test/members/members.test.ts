@@ -3,24 +3,9 @@
  */
 import { describe, expect, it } from "vitest";
 import { desiredOwner } from "../../cluster/assign.js";
-import type { Reply, Request } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
 import { saga } from "../engine/harness.js";
-import { type Cluster, cluster } from "./members.js";
-
-function owned(c: Cluster): Record<string, number> {
-  return Object.fromEntries([...c.members].map(([name, { keeper }]) => [name, keeper.owned.size]));
-}
-
-/** Asks while time goes on. */
-async function ask(c: Cluster, at: string, gid: string, request: Request): Promise<Reply> {
-  const reply = c.members.get(at)!.coordinator.handle(gid, request);
-  let done: Reply | undefined;
-  void reply.then((r) => (done = r));
-  for (let i = 0; i < 2000 && done === undefined; i++) await c.clock.advance(10);
-  if (done === undefined) throw new Error(`no reply for ${gid}: ${c.log.join("; ")}`);
-  return done;
-}
+import { ask, cluster, owned } from "./members.js";
 
 describe("ownership", () => {
   it("gives every shard to exactly one node, and a newcomer its share by hand-over", async () => {

@@ -39,6 +39,11 @@ export class MemoryLeases implements Leases {
       const state = leaving ? "leaving" : own.state;
       this.#nodes.set(name, { ...own, state, leaseUntilMs: this.#nowMs() + leaseMs });
     }
+    return this.look();
+  }
+
+  async look(): Promise<Sight> {
+    this.#check();
     return { storeNowMs: this.#nowMs(), nodes: [...this.#nodes.values()], shards: [...this.#shards.values()] };
   }
 
@@ -55,9 +60,9 @@ export class MemoryLeases implements Leases {
     return shards.filter((row) => this.#isAs(row)).map((row) => this.#put(row, name, incarnation));
   }
 
-  async release(shards: readonly ShardRow[]): Promise<void> {
+  async release(shards: readonly ShardRow[]): Promise<readonly ShardRow[]> {
     this.#check();
-    for (const row of shards) if (this.#isAs(row)) this.#put(row, "", 0);
+    return shards.filter((row) => this.#isAs(row)).map((row) => this.#put(row, "", 0));
   }
 
   async leave(name: string, incarnation: number): Promise<void> {

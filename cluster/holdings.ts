@@ -1,0 +1,85 @@
+/**
+ * The shards that one node holds, and what it has seen of all others: the bookkeeping below the keeper. Rows come from
+ * the store only (looks and own statements), never from announcements. Tells the tenant what was gained and lost.
+ */
+import type { ShardRow } from "../src/ports/leases.js";
+import type { Learnt } from "./judge.js";
+
+/** Who is told. */
+export interface Holder {
+  gained(shards: readonly number[]): void;
+  lost(shards: ReadonlySet<number>): void;
+}
+
+export class Holdings {
+  /** Under which incarnation rows count as this node's. Set when it joins. */
+  incarnation = 0;
+  /** Shards on their way to another node: found in the table as one's own they are not taken up again. */
+  readonly leaving = new Set<number>();
+  readonly #name: string;
+  readonly #holder: Holder;
+  readonly #nowMs: () => number;
+  readonly #owned = new Map<number, number>();
+  readonly #table = new Map<number, Learnt>();
+
+  /** @param nowMs monotonic. */
+  constructor(name: string, holder: Holder, nowMs: () => number) {
+    this.#name = name;
+    this.#holder = holder;
+    this.#nowMs = nowMs;
+  }
+
+  /** Shard → epoch. */
+  get owned(): ReadonlyMap<number, number> {
+    return this.#owned;
+  }
+
+  /** The newest row of each shard that the store has shown. */
+  get table(): ReadonlyMap<number, Learnt> {
+    return this.#table;
+  }
+
+  /** Rows of shards that this node does not hold. */
+  others(): readonly ShardRow[] {
+    return [...this.#table.values()].map(({ row }) => row).filter(({ shard }) => !this.#owned.has(shard));
+  }
+
+  isMine({ owner, incarnation }: ShardRow): boolean {
+    return owner === this.#name && incarnation === this.incarnation;
+  }
+
+  /** Remembers rows that the store has shown; older ones are ignored. */
+  record(rows: readonly ShardRow[]): void {
+    const atMs = this.#nowMs();
+    for (const row of rows)
+      if (row.epoch > (this.#table.get(row.shard)?.row.epoch ?? -1)) this.#table.set(row.shard, { row, atMs });
+  }
+
+  /** Holds what is believed to be owned against the table. */
+  reconcile(): void {
+    const gone: number[] = [];
+    const found: ShardRow[] = [];
+    for (const { row } of this.#table.values()) {
+      const epoch = this.#owned.get(row.shard);
+      if (this.isMine(row)) {
+        if ((epoch === undefined || row.epoch > epoch) && !this.leaving.has(row.shard)) found.push(row);
+      } else if (epoch !== undefined && row.epoch > epoch) gone.push(row.shard);
+    }
+    this.drop(gone);
+    this.gain(found);
+  }
+
+  /** Takes up rows of this node; those of an incarnation that has ended meanwhile are nobody's. */
+  gain(rows: readonly ShardRow[]): void {
+    const mine = rows.filter((row) => this.isMine(row));
+    const fresh = mine.filter(({ shard }) => !this.#owned.has(shard)).map(({ shard }) => shard);
+    for (const { shard, epoch } of mine) this.#owned.set(shard, Math.max(epoch, this.#owned.get(shard) ?? 0));
+    if (fresh.length > 0) this.#holder.gained(fresh);
+  }
+
+  /** Holds them no longer; those that it does not hold are ignored. */
+  drop(shards: Iterable<number>): void {
+    const gone = new Set([...shards].filter((shard) => this.#owned.delete(shard)));
+    if (gone.size > 0) this.#holder.lost(gone);
+  }
+}

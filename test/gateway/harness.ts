@@ -154,6 +154,9 @@ function looking(store: MemoryStore): Pick<Coordinator, "stored" | "until"> {
   };
 }
 
+/** For conditions that are waited for: a busy machine is no failure. */
+export const patient = { timeout: 10_000, interval: 10 };
+
 let counter = 0;
 
 /** A gid of its own for each call. */

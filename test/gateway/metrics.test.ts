@@ -2,7 +2,7 @@
  * The metrics page (S-MET-1…8): DTM's names, labels from fixed tables, and what operators need besides.
  */
 import { afterAll, describe, expect, it } from "vitest";
-import { coordinator, freshGid, sagaBody } from "./harness.js";
+import { coordinator, freshGid, patient, sagaBody } from "./harness.js";
 
 const c = coordinator();
 afterAll(() => c.close());
@@ -64,10 +64,10 @@ describe("metrics", () => {
       await c.post("submit", sagaBody(freshGid(), { steps, payloads: steps.map(() => salt), wait_result: true }));
     };
     await round("a");
-    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length).toBe(30);
+    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length, patient).toBe(30);
     const before = await series();
     await round("b");
-    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length).toBe(60);
+    await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length, patient).toBe(60);
     expect(await series()).toBe(before);
   });
 
@@ -76,7 +76,7 @@ describe("metrics", () => {
     expect((await c.get("/readyz")).json).toMatchObject({ ready: true, store: "available" });
     c.store.faults.down = true;
     const submit = c.post("submit", sagaBody(freshGid()));
-    await expect.poll(async () => (await c.get("/readyz")).status).toBe(503);
+    await expect.poll(async () => (await c.get("/readyz")).status, patient).toBe(503);
     const down = await c.get("query?gid=nobody-knows");
     expect([down.status, down.headers["retry-after"]]).toEqual([503, "1"]);
     expect((await c.get("subscribe?topic=t&url=http://a.test/")).status).toBe(503);
@@ -84,7 +84,7 @@ describe("metrics", () => {
     expect((await c.get("/healthz")).status).toBe(200);
     c.store.faults.down = false;
     expect([200, 503]).toContain((await submit).status);
-    await expect.poll(async () => (await c.post("submit", sagaBody(freshGid()))).status).toBe(200);
-    await expect.poll(async () => (await c.get("/readyz")).status).toBe(200);
+    await expect.poll(async () => (await c.post("submit", sagaBody(freshGid()))).status, patient).toBe(200);
+    await expect.poll(async () => (await c.get("/readyz")).status, patient).toBe(200);
   });
 });

@@ -2,7 +2,7 @@
  * DTM's HTTP API about transactions: S-HTTP-10…22 and 31…67 with the decisions over them.
  */
 import { afterAll, describe, expect, it } from "vitest";
-import { coordinator, freshGid, sagaBody } from "./harness.js";
+import { coordinator, freshGid, patient, sagaBody } from "./harness.js";
 
 const c = coordinator();
 afterAll(() => c.close());
@@ -204,7 +204,7 @@ describe("prepare, submit, abort and forceStop by stored status (S-HTTP-31…43)
     expect(reply.json.message).toMatch(/branch 01 action http:\/\/busi\.test\/broken .*out of order/);
     expect((await c.stored(gid))?.status).toBe("submitted");
     expect((await c.post("resetNextCronTime", { gid })).json).toEqual(ok);
-    await expect.poll(() => c.participants.of(gid).length).toBe(2);
+    await expect.poll(() => c.participants.of(gid).length, patient).toBe(2);
   });
 
   it("D9: FAILURE from a compensation is retried and shown as a contract violation", async () => {

@@ -37,10 +37,19 @@ export function notFoundAnswer(routes: readonly Route[]): (method: string, url: 
   };
 }
 
-/** Requests that are no HTTP, or never end: answered on the bare socket, then cut off. */
+/**
+ * Requests that are no HTTP, or never end: answered on the bare socket, then cut off. Where rubbish follows a whole
+ * request whose answer is still to come, that answer is sent first, and nothing in its place.
+ */
 export function refuseBareSocket(error: Error & { readonly code?: string }, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable || hasBegunAnswer(socket)) {
+  const answering = answerInProgress(socket);
+  if (error.code === "ECONNRESET" || !socket.writable || answering?.headersSent) {
     socket.destroy();
+    return;
+  }
+  if (answering?.req.complete) {
+    answering.shouldKeepAlive = false;
+    answering.once("close", () => socket.destroy());
     return;
   }
   const { status, words } = rawRefusal(error.code);
@@ -59,8 +68,10 @@ function rawRefusal(code: string | undefined): { readonly status: string; readon
   return { status: "400 Bad Request", words: "request: malformed HTTP met" };
 }
 
-/** Whether a response is already on its way, which a second one would corrupt. */
-function hasBegunAnswer(socket: Socket): boolean {
-  const { _httpMessage: response } = socket as Socket & { readonly _httpMessage?: ServerResponse<IncomingMessage> };
-  return response?.headersSent === true;
+/** The answer to the request that this connection is at. */
+function answerInProgress(socket: Socket): ServerResponse<IncomingMessage> | undefined {
+  const { _httpMessage: response } = socket as Socket & {
+    readonly _httpMessage?: ServerResponse<IncomingMessage> | null;
+  };
+  return response ?? undefined;
 }

@@ -1,7 +1,7 @@
 /**
  * A consistent copy of a running store. LMDB reads from one snapshot while writing goes on, so nothing waits.
  */
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { open } from "lmdb";
@@ -36,5 +36,6 @@ async function countIn(folder: string): Promise<number> {
     return Number((root.openDB("heads", { ...settings }).getStats() as { entryCount: number }).entryCount);
   } finally {
     await root.close();
+    rmSync(join(folder, "lock.mdb"), { force: true });
   }
 }

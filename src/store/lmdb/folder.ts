@@ -1,9 +1,9 @@
 /**
- * Opening a folder: it is usable, of a known format, and nobody else's. `owner.json` names the process that has it. It is
- * read and replaced only inside a write transaction, whose lock lives in the kernel, so of two that start at once one
- * sees the other. An owner counts as dead when neither /proc shows its pid with its start time (a pid that was given out
- * again has another) nor LMDB's table of readers shows the pid (its locks die with their process, and hold between
- * containers that share the folder). Nothing is left to clean up after a crash.
+ * Opening a folder: it is usable, of a known format, and nobody else's. `owner.json` names the process that has it. It
+ * is read and replaced only inside a write transaction, whose lock lives in the kernel, so of two that start at once
+ * one sees the other. An owner counts as dead when neither /proc shows its pid with its start time (a pid that was
+ * given out again has another) nor LMDB's table of readers shows the pid (its locks die with their process, and hold
+ * between containers that share the folder). Nothing is left to clean up after a crash.
  */
 import {
   accessSync,

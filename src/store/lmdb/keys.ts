@@ -1,6 +1,6 @@
 /**
- * Keys of the embedded store. Numbers are big-endian, so that byte order is their order; only the last part of a key may
- * vary in length, so no key is the beginning of another's range (S-BUG-15).
+ * Keys of the embedded store. Numbers are big-endian, so that byte order is their order; only the last part of a key
+ * may vary in length, so no key is the beginning of another's range (S-BUG-15).
  */
 import type { JournalRow } from "../../core/evolve.js";
 import type { DueCursor } from "../../ports/store.js";

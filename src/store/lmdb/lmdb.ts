@@ -1,6 +1,6 @@
 /**
- * The embedded store: one process, one folder on a local disk. A commit is answered after the sync that made it durable.
- * Epochs are ignored: the folder's owner owns all shards for ever. Long reads are made in slices (pace.ts).
+ * The embedded store: one process, one folder on a local disk. A commit is answered after the sync that made it
+ * durable. Epochs are ignored: the folder's owner owns all shards for ever. Long reads are made in slices (pace.ts).
  */
 import { fold, type JournalRow } from "../../core/evolve.js";
 import { type Head, restoreFromHead } from "../../core/head.js";
@@ -53,9 +53,12 @@ export class LmdbStore implements Store, KeyValues {
   constructor(folder: string, tables: Tables, pause: Pause) {
     this.#folder = folder;
     this.#tables = tables;
-    this.#pause = pause;
+    this.#pause = async () => {
+      await pause();
+      this.#mustBeOpen();
+    };
     this.#writer = new Writer(tables);
-    this.#keyValues = new LmdbKeyValues(tables.keyValues, this.#writer, pause);
+    this.#keyValues = new LmdbKeyValues(tables.keyValues, this.#writer, this.#pause);
   }
 
   async commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
@@ -69,10 +72,10 @@ export class LmdbStore implements Store, KeyValues {
   }
 
   async load(gids: readonly string[]): Promise<readonly (Stored | undefined)[]> {
+    this.#mustBeOpen();
     const pace = new Pace(this.#pause);
     const loaded: (Stored | undefined)[] = [];
     for (const gid of gids) {
-      this.#mustBeOpen();
       const head = this.#headOf(gid);
       const rows = head === undefined ? [] : this.#rowsOf(head.id);
       loaded.push(head && { tx: fold(rows) ?? restoreFromHead(head), wakeAtMs: head.wakeAtMs });
@@ -88,12 +91,12 @@ export class LmdbStore implements Store, KeyValues {
   }
 
   async due(shard: number, untilMs: number, after: DueCursor | undefined, limit: number) {
+    this.#mustBeOpen();
     const pace = new Pace(this.#pause);
     const end = dueKey(shard, { wakeAtMs: untilMs, id: Number.MAX_SAFE_INTEGER });
     const due: DueEntry[] = [];
     let start = dueKey(shard, after ?? { wakeAtMs: 0, id: 0 });
     while (due.length < limit) {
-      this.#mustBeOpen();
       const range = { start, exclusiveStart: true, end, limit: Math.min(pace.left, limit - due.length) };
       const slice = [...this.#tables.due.getRange(range)];
       if (slice.length === 0) break;
@@ -121,12 +124,12 @@ export class LmdbStore implements Store, KeyValues {
   }
 
   async list(filter: Filter, cursor: string | undefined, limit: number): Promise<Page> {
+    this.#mustBeOpen();
     let below = readListCursor(cursor) ?? Number.MAX_SAFE_INTEGER;
     const pace = new Pace(this.#pause);
     const table = onlyUnfinished(filter) ? this.#tables.open : this.#tables.heads;
     const heads: Head[] = [];
     for (;;) {
-      this.#mustBeOpen();
       const slice = [...this.#headsBelow(table, below, pace.left)];
       for (const head of slice) {
         if (!matches(head, filter)) continue;

@@ -1,6 +1,6 @@
 /**
- * Retention in the embedded store, by the index of ended transactions: oldest end first, in batches of bounded size with
- * room for commits between them. A transaction's rows go together, so a crash leaves none half removed.
+ * Retention in the embedded store, by the index of ended transactions: oldest end first, in batches of bounded size
+ * with room for commits between them. A transaction's rows go together, so a crash leaves none half removed.
  */
 import { headCodec } from "../codec.js";
 import type { Tables } from "./folder.js";

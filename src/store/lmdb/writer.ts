@@ -1,6 +1,6 @@
 /**
  * All writing to the embedded store: one batch after another, each one LMDB transaction with one sync. What is to be
- * written is worked out before the first byte is handed over, because a batch that throws halfway would be half written.
+ * written is worked out before the first byte is handed over: a batch that throws halfway would be half written.
  */
 import type { Head } from "../../core/head.js";
 import type { Commit, Verdict } from "../../ports/store.js";
@@ -52,6 +52,7 @@ export class Writer {
    * @throws StoreUnavailable when the plan could not be made durable: nothing of it was written
    */
   async write<T>(plan: () => Plan<T>): Promise<T> {
+    if (this.#closed) throw new StoreUnavailable("the store is closed");
     const turn = this.#last.then(() => this.#carryOut(plan()));
     this.#last = turn.catch(() => undefined);
     return turn;
@@ -103,7 +104,6 @@ export class Writer {
   }
 
   async #carryOut<T>(plan: Plan<T>): Promise<T> {
-    if (this.#closed) throw new StoreUnavailable("the store is closed");
     if (plan.writes.length === 0) return plan.result;
     const { root, meta } = this.#tables;
     const done = root.batch(() => {

@@ -1,0 +1,86 @@
+// The barrier on Postgres through pg. Types only are taken from the driver, so it is loaded by nobody but its user.
+
+import type { ClientBase, Pool } from "pg";
+import type { Duration } from "../duration.js";
+import { BarrierError } from "../errors.js";
+import { olderThan } from "./clean.js";
+import type { Guard } from "./guard.js";
+import { postgresDefinition } from "./pgdialect.js";
+import { type SqlBarrierOptions, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+
+/** A guard on a pg pool; business code gets the client that holds the open transaction. */
+export interface PostgresBarrier extends Guard<ClientBase> {
+  /** Creates schema, table and index where missing. */
+  migrate(): Promise<void>;
+  /** Deletes rows older than `older` (at least a day, default 7 days) in small batches; resolves to their number. */
+  clean(options?: { readonly older?: Duration }): Promise<number>;
+}
+
+/** Rows deleted by one statement of `clean`. */
+const cleanBatch = 1_000;
+
+/** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
+export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
+  const { table } = sqlDialect("postgres", options);
+  return {
+    ...sqlBarrier({ database: "postgres", statements, transaction: (work) => inTransaction(pool, work) }, options),
+    async migrate() {
+      for (const statement of postgresDefinition(options.table ?? "dtm_barrier.barrier")) await pool.query(statement);
+    },
+    async clean({ older = "7d" } = {}) {
+      const seconds = olderThan(older);
+      for (let total = 0; ; ) {
+        const { rowCount } = await pool.query(
+          `delete from ${table} where id in (select id from ${table}
+           where create_time < now() - make_interval(secs => $1) limit ${cleanBatch})`,
+          [seconds],
+        );
+        total += rowCount ?? 0;
+        if ((rowCount ?? 0) < cleanBatch) return total;
+      }
+    },
+  };
+}
+
+/** `?` becomes `$1`, `$2`, …; the barrier's statements have no other question marks. */
+function statements(client: ClientBase): SqlTx {
+  const run = (sql: string, params: readonly unknown[]) => {
+    let count = 0;
+    return client.query<Record<string, unknown>>(
+      sql.replace(/\?/g, () => `$${++count}`),
+      [...params],
+    );
+  };
+  return {
+    exec: async (sql, params) => ({ affected: (await run(sql, params)).rowCount ?? 0 }),
+    query: async (sql, params) => (await run(sql, params)).rows,
+  };
+}
+
+/**
+ * After a statement failed Postgres answers COMMIT with ROLLBACK, and no error: business code that swallowed it is
+ * told here.
+ */
+async function inTransaction<T>(pool: Pool, work: (client: ClientBase) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  const watch = (error: Error) => {
+    broken = error;
+  };
+  client.on("error", watch);
+  try {
+    await client.query("begin");
+    const value = await work(client);
+    const { command } = await client.query("commit");
+    if (command === "COMMIT") return value;
+    throw new BarrierError("nothing was committed: a statement of this transaction had failed", {
+      hint: "after a failed statement, throw; Postgres rolls the whole transaction back",
+    });
+  } catch (error) {
+    await client.query("rollback").catch((failed: Error) => watch(failed));
+    throw error;
+  } finally {
+    client.removeListener("error", watch);
+    client.release(broken);
+  }
+}

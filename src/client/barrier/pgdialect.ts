@@ -1,0 +1,99 @@
+// The barrier's SQL for Postgres. The table is DTM's. An insert waits for an open transaction that inserted the same
+// key; under REPEATABLE READ it fails where READ COMMITTED would see the row, and is asked again.
+
+import { BarrierError, LocksLost, Ongoing } from "../errors.js";
+import type { BarrierRows } from "./core.js";
+import type { SqlDialect, SqlTx } from "./sql.js";
+import { quotedTable } from "./table.js";
+
+/** Serialization failure and deadlock: the transaction is over, a new one sees the rows. */
+const locksLost = new Set(["40001", "40P01"]);
+/** lock_timeout, and statement_timeout or a cancel while waiting. */
+const askAgain = new Set(["55P03", "57014"]);
+/** No such table, column, schema or database. */
+const tableMissing = new Set(["42P01", "42703", "3F000", "42P10"]);
+
+/** The dialect for a table `name` or `schema.name`. */
+export function postgresDialect(name: string): SqlDialect {
+  const table = quotedTable(name, '"');
+  return { table, rows: (tx) => rowsOf(tx, table), underLockTimeout, explain: (error) => explain(error, table) };
+}
+
+/** Statements that create schema and table where missing; columns and the constraint's name are DTM's. */
+export function postgresDefinition(name: string): readonly string[] {
+  const [schema, plain] = name.split(".");
+  const table = quotedTable(name, '"');
+  const index = quotedTable(`${plain ?? schema}_create_time`, '"');
+  const create = [
+    `create table if not exists ${table} (
+  id bigserial primary key,
+  trans_type varchar(45) default '',
+  gid varchar(128) default '',
+  branch_id varchar(128) default '',
+  op varchar(45) default '',
+  barrier_id varchar(45) default '',
+  reason varchar(45) default '',
+  create_time timestamp(0) with time zone default now(),
+  update_time timestamp(0) with time zone default now(),
+  constraint uniq_barrier unique (gid, branch_id, op, barrier_id)
+)`,
+    `create index if not exists ${index} on ${table} (create_time)`,
+  ];
+  return plain === undefined ? create : [`create schema if not exists ${quotedTable(schema!, '"')}`, ...create];
+}
+
+/**
+ * Local to the transaction and put back at once; a transaction that failed has lost the setting with everything else.
+ */
+async function underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T> {
+  const [before] = await tx.query("select current_setting('lock_timeout') as own", []);
+  await tx.query("select set_config('lock_timeout', ?, true)", [`${seconds}s`]);
+  const value = await work();
+  await tx.query("select set_config('lock_timeout', ?, true)", [String(before?.own ?? "0")]);
+  return value;
+}
+
+function rowsOf(tx: SqlTx, table: string): BarrierRows {
+  return {
+    async insertIgnore(row) {
+      const { affected } = await tx.exec(
+        `insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason) values (?, ?, ?, ?, ?, ?)
+         on conflict (gid, branch_id, op, barrier_id) do nothing`,
+        [row.transType, row.gid, row.branchId, row.op, row.barrierId, row.reason],
+      );
+      return affected === 1;
+    },
+    async reason(key) {
+      const [found] = await tx.query(
+        `select reason from ${table} where gid = ? and branch_id = ? and op = ? and barrier_id = ?`,
+        [key.gid, key.branchId, key.op, key.barrierId],
+      );
+      return found && String(found.reason);
+    },
+  };
+}
+
+function explain(error: unknown, table: string): unknown {
+  const code = sqlState(error);
+  if (locksLost.has(code)) return new LocksLost("deliveries of one branch ran into each other", { cause: error });
+  if (askAgain.has(code)) {
+    return new Ongoing("another delivery of this branch is still in its transaction", { cause: error });
+  }
+  if (tableMissing.has(code)) {
+    return new BarrierError(`the barrier table ${table} is missing or has other columns`, {
+      cause: error,
+      hint: "create it with migrate(), or name yours with the option `table`",
+    });
+  }
+  return new BarrierError("the barrier's statement failed", { cause: error });
+}
+
+/** Libraries wrap the driver's error; its SQLSTATE is found on the way down. */
+function sqlState(error: unknown): string {
+  for (let current = error, depth = 0; depth < 5 && typeof current === "object" && current !== null; depth++) {
+    const { code, cause, driverError } = current as { code?: unknown; cause?: unknown; driverError?: unknown };
+    if (typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)) return code;
+    current = cause ?? driverError;
+  }
+  return "";
+}

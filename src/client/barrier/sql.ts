@@ -1,0 +1,93 @@
+// The barrier over SQL, whoever owns the transaction: a driver's pool, a query builder or an ORM. What a database
+// needs besides the algorithm (its insert-ignore, its lock timeout, the meaning of its errors) is a dialect; what a
+// library needs are the two methods of SqlTx and a way to open a transaction.
+
+import { type Duration, toSeconds } from "../duration.js";
+import { TandemError } from "../errors.js";
+import type { BarrierRows } from "./core.js";
+import { type BarrierStore, createGuard, type Guard } from "./guard.js";
+import { mysqlDialect } from "./mysqldialect.js";
+import { postgresDialect } from "./pgdialect.js";
+
+/** Statements inside one open transaction, with `?` for each parameter. */
+export interface SqlTx {
+  /**
+   * `affected`: rows the statement inserted, changed or deleted. `warnings`: their number, where the driver tells it.
+   */
+  exec(sql: string, params: readonly unknown[]): Promise<{ readonly affected: number; readonly warnings?: number }>;
+  /** Rows as objects by column name. */
+  query(sql: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
+}
+
+/** What a database does its own way. */
+export interface SqlDialect {
+  /** The table's name, quoted. */
+  readonly table: string;
+  rows(tx: SqlTx): BarrierRows;
+  /** Runs `work` so that its statements wait for locks at most `seconds`; the transaction's own setting is put back. */
+  underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T>;
+  /** `Ongoing`, `LocksLost` or `BarrierError` for an error of the driver. */
+  explain(error: unknown): unknown;
+}
+
+/** The databases there are dialects for. MariaDB is `mysql`. */
+export type SqlDatabase = "mysql" | "postgres";
+
+/** Settings that all SQL barriers share. */
+export interface SqlBarrierOptions {
+  /** `table` or `schema.table`, in the database of the business tables. Default `dtm_barrier.barrier`. */
+  readonly table?: string;
+  /**
+   * Longest wait for another delivery's transaction; then the answer is 425 and the coordinator asks again. Whole
+   * seconds, 1–3,600; default 3 s. Applies to the barrier's own statements only.
+   */
+  readonly lockTimeout?: Duration;
+}
+
+/** How a library's transactions are used. `Tx` is what its users' code gets. */
+export interface SqlLibrary<Tx> {
+  readonly database: SqlDatabase;
+  /** The barrier's statements on the library's open transaction. */
+  statements(tx: Tx): SqlTx;
+  /** Commits when `work` resolves, rolls back and rejects with the same error when it rejects. */
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+/** A barrier over any library with SQL transactions. `docs/client/orm.md` shows it for five of them. */
+export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptions = {}): Guard<Tx> {
+  return createGuard(sqlStore(library, sqlDialect(library.database, options), lockSeconds(options)));
+}
+
+/** The dialect of a database for one table. */
+export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): SqlDialect {
+  const name = options.table ?? "dtm_barrier.barrier";
+  return database === "mysql" ? mysqlDialect(name) : postgresDialect(name);
+}
+
+function lockSeconds(options: SqlBarrierOptions): number {
+  const seconds = toSeconds(options.lockTimeout ?? "3s");
+  if (seconds >= 1 && seconds <= 3_600) return seconds;
+  throw new TandemError("DTX_INVALID_INPUT", `lockTimeout of ${seconds} s is not within 1–3,600 s`);
+}
+
+function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: number): BarrierStore<Tx> {
+  const store: BarrierStore<Tx> = {
+    transaction: (work) => library.transaction(work),
+    async guarded(tx, statements) {
+      const sql = library.statements(tx);
+      try {
+        return await dialect.underLockTimeout(sql, seconds, () => statements(dialect.rows(sql)));
+      } catch (error) {
+        throw error instanceof TandemError ? error : dialect.explain(error);
+      }
+    },
+    takeCheckBack: (row) =>
+      store.transaction((tx) =>
+        store.guarded(tx, async (rows) => {
+          await rows.insertIgnore(row);
+          return rows.reason(row);
+        }),
+      ),
+  };
+  return store;
+}

@@ -1,0 +1,152 @@
+// The barrier on a real Postgres: the conformance every store passes, and what only this database can get wrong.
+import { type ClientBase, Pool } from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { barrierFrom } from "../../../src/client/barrier/delivery.js";
+import { type PostgresBarrier, postgresBarrier } from "../../../src/client/barrier/pg.js";
+import { BarrierError, isOngoing, Ongoing } from "../../../src/client/errors.js";
+import { available, type Server, startPostgres } from "../../servers.js";
+import { barrierConformance } from "../barrier/conformance.js";
+import type { Effect, Row, World } from "../barrier/world.js";
+
+let server: Server;
+let pool: Pool;
+let guard: PostgresBarrier;
+let world: World<ClientBase>;
+const here = await available("postgres");
+
+beforeAll(async () => {
+  if (!here) return;
+  server = await startPostgres();
+  pool = new Pool({ connectionString: server.url, max: 12 });
+  pool.on("error", () => {});
+  guard = postgresBarrier(pool);
+  await guard.migrate();
+  await guard.migrate();
+  world = await postgresWorld(pool, guard);
+});
+
+afterAll(async () => {
+  await pool?.end();
+  await server?.stop();
+});
+
+/** A Postgres database as the conformance tests see it. */
+async function postgresWorld(of: Pool, over: PostgresBarrier): Promise<World<ClientBase>> {
+  await of.query("create table effects (id bigserial primary key, gid text, branch_id text, op text, call_number int)");
+  return {
+    guard: over,
+    async apply(tx, gid, { branchId, op, call }) {
+      const values = [gid, branchId, op, call];
+      await tx.query("insert into effects (gid, branch_id, op, call_number) values ($1, $2, $3, $4)", values);
+    },
+    async effects(gid) {
+      const { rows } = await of.query<Effect>(
+        'select branch_id as "branchId", op, call_number as call from effects where gid = $1 order by id',
+        [gid],
+      );
+      return rows;
+    },
+    async rows(gid) {
+      const { rows } = await of.query<Row>(
+        'select branch_id as "branchId", op, barrier_id as "barrierId", reason from dtm_barrier.barrier where gid = $1',
+        [gid],
+      );
+      return rows;
+    },
+  };
+}
+
+const action = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "action" });
+const compensation = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "compensate" });
+const lockWait = async (client: ClientBase) =>
+  (await client.query<{ own: string }>("select current_setting('lock_timeout') as own")).rows[0]?.own;
+
+/** A promise with its resolver. */
+function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+describe.runIf(here)("barrier on Postgres", () => {
+  barrierConformance(() => world, { traces: 150, pauseMsMax: 8 });
+
+  it("answers ongoing when a delivery outlasts another's lock timeout", async () => {
+    const impatient = postgresBarrier(pool, { lockTimeout: "1s" });
+    const [inside, end] = [gate(), gate()];
+    const slow = impatient.run(action("slow"), async () => {
+      inside.open();
+      await end.opened;
+    });
+    await inside.opened;
+    await expect(impatient.run(compensation("slow"), async () => {})).rejects.toThrow(Ongoing);
+    end.open();
+    expect((await slow).kind).toBe("executed");
+    expect((await impatient.run(compensation("slow"), async () => {})).kind).toBe("executed");
+  });
+
+  it("puts the transaction's own lock timeout back before business code runs", async () => {
+    expect(await guard.run(action("setting"), lockWait)).toEqual({ kind: "executed", value: "0" });
+    const client = await pool.connect();
+    await client.query("begin");
+    await client.query("set local lock_timeout = '77s'");
+    expect(await guard.within(client, action("own setting"), lockWait)).toMatchObject({ value: "77s" });
+    await client.query("rollback");
+    client.release();
+  });
+
+  it("does not answer success when business code swallowed a failed statement and nothing was committed", async () => {
+    const careless = guard.run(action("careless"), async (tx) => {
+      await world.apply(tx, "careless", { branchId: "01", op: "action", call: 1 });
+      await tx.query("select * from nowhere").catch(() => {});
+    });
+    await expect(careless).rejects.toThrow(/nothing was committed/);
+    expect([await world.rows("careless"), await world.effects("careless")]).toEqual([[], []]);
+  });
+
+  it("asks again under repeatable read, where a row of the meantime cannot be seen", async () => {
+    const client = await pool.connect();
+    await client.query("begin isolation level repeatable read");
+    await client.query("select count(*) from dtm_barrier.barrier");
+    await guard.run(action("snapshot"), async () => {});
+    const error = await guard.within(client, action("snapshot"), async () => {}).catch((thrown: unknown) => thrown);
+    expect(isOngoing(error)).toBe(true);
+    await client.query("rollback");
+    client.release();
+  });
+
+  it("works on a table that DTM's own script made", async () => {
+    await pool.query(`create schema other; create sequence other.barrier_seq;
+      create table other.barrier (id bigint not null default nextval('other.barrier_seq'),
+        trans_type varchar(45) default '', gid varchar(128) default '', branch_id varchar(128) default '',
+        op varchar(45) default '', barrier_id varchar(45) default '', reason varchar(45) default '',
+        create_time timestamp(0) with time zone default null, update_time timestamp(0) with time zone default null,
+        primary key (id), constraint uniq_barrier unique (gid, branch_id, op, barrier_id))`);
+    const theirs = postgresBarrier(pool, { table: "other.barrier" });
+    expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("executed");
+    expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("duplicate");
+  });
+
+  it("names the missing table and the way out, and cleans only old rows", async () => {
+    const lost = postgresBarrier(pool, { table: "nowhere" });
+    const error = await lost.run(action("lost"), async () => {}).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(BarrierError);
+    expect(error).toMatchObject({ hint: expect.stringContaining("migrate") });
+    await guard.run(action("old"), async () => {});
+    await pool.query("update dtm_barrier.barrier set create_time = now() - interval '8 days' where gid = 'old'");
+    expect(await guard.clean()).toBe(1);
+    await expect(guard.clean({ older: "1h" })).rejects.toThrow(/younger than a day/);
+  });
+
+  it("answers an error when the connection dies before the commit, and runs the next delivery", async () => {
+    const killed = guard.run(action("killed"), async (client) => {
+      const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+      await pool.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
+      await client.query("select 1");
+    });
+    await expect(killed).rejects.toThrow();
+    expect((await guard.run(action("killed"), async () => {})).kind).toBe("executed");
+  });
+});

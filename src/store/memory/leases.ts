@@ -24,6 +24,11 @@ export class MemoryLeases implements Leases {
     return this.#shards.get(shard)?.epoch ?? 0;
   }
 
+  /** The row of a shard as it stands. */
+  row(shard: number): ShardRow | undefined {
+    return this.#shards.get(shard);
+  }
+
   async join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }> {
     this.#check();
     const incarnation = (this.#nodes.get(name)?.incarnation ?? 0) + 1;

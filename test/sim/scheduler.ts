@@ -1,0 +1,75 @@
+/**
+ * The only source of order in a simulation: one heap of events on virtual time. After each event everything that it made
+ * ready runs to its end before the next one begins, so a run is a function of its seed.
+ */
+export interface Event {
+  readonly atMs: number;
+  readonly seq: number;
+  readonly task: () => void;
+  cancelled: boolean;
+}
+
+export class Scheduler {
+  readonly #heap: Event[] = [];
+  #seq = 0;
+  #nowMs: number;
+  /** Events that have run. */
+  steps = 0;
+
+  constructor(startMs: number) {
+    this.#nowMs = startMs;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, task: () => void): Event {
+    const event = { atMs: this.#nowMs + Math.max(0, delayMs), seq: this.#seq++, task, cancelled: false };
+    this.#push(event);
+    return event;
+  }
+
+  /** Runs events up to a time, or until `done` says so (asked every so often). */
+  async run(untilMs: number, done: () => boolean = () => false): Promise<void> {
+    for (;;) {
+      const event = this.#heap[0];
+      if (event === undefined || event.atMs > untilMs) break;
+      this.#pop();
+      if (event.cancelled) continue;
+      this.#nowMs = event.atMs;
+      event.task();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (++this.steps % 64 === 0 && done()) return;
+    }
+    if (!done()) this.#nowMs = Math.max(this.#nowMs, untilMs);
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let i = heap.push(event) - 1;
+    for (let parent = (i - 1) >> 1; i > 0 && before(event, heap[parent]!); parent = (i - 1) >> 1) {
+      heap[i] = heap[parent]!;
+      i = parent;
+    }
+    heap[i] = event;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let i = 0;
+    for (let child = 1; child < heap.length; child = 2 * i + 1) {
+      if (child + 1 < heap.length && before(heap[child + 1]!, heap[child]!)) child++;
+      if (!before(heap[child]!, last)) break;
+      heap[i] = heap[child]!;
+      i = child;
+    }
+    heap[i] = last;
+  }
+}
+
+function before(a: Event, b: Event): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.seq < b.seq);
+}

@@ -101,7 +101,7 @@ export class World {
       },
       settings,
       { name, address: `http://${name}` },
-      () => this.#say(`${name} usurped`),
+      (why) => this.#say(`${name} ${why}`),
     );
     this.nodes.set(name, { process, member });
     const start = () => member.start().catch(() => clock.after(500, start));
@@ -231,7 +231,7 @@ export class World {
       commit: (batch) =>
         process.remote(path, true, async () => {
           const verdicts = await store.commit(batch);
-          batch.forEach((commit, i) => this.#noteCommit(process.name, commit, verdicts[i]!));
+          for (const [i, commit] of batch.entries()) this.#noteCommit(process.name, commit, verdicts[i]!);
           return verdicts;
         }),
       settle: async (batch) => {
@@ -244,7 +244,7 @@ export class World {
           const epochs = new Map(bumped.map((row) => [row.shard, row.epoch]));
           const again = batch.map((commit) => ({ ...commit, epoch: epochs.get(commit.shard) ?? commit.epoch }));
           const settled = await store.settle(again);
-          again.forEach((commit, i) => this.#noteCommit(process.name, commit, settled[i]!));
+          for (const [i, commit] of again.entries()) this.#noteCommit(process.name, commit, settled[i]!);
           return { rows: bumped, verdicts: settled };
         });
         member().keeper.bumped(rows);
@@ -334,6 +334,7 @@ function remoteLeases(process: Process, path: StorePath, leases: MemoryLeases): 
   return {
     join: (...args) => read(() => leases.join(...args)),
     renew: (...args) => read(() => leases.renew(...args)),
+    look: (...args) => read(() => leases.look(...args)),
     fence: (...args) => write(() => leases.fence(...args)),
     claim: (...args) => write(() => leases.claim(...args)),
     release: (...args) => write(() => leases.release(...args)),

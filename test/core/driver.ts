@@ -85,6 +85,8 @@ export class Driver {
   readonly trace: Trace[] = [];
   /** Journal rows by their key in a store. */
   readonly #rows = new Map<string, JournalRow>();
+  /** Version of the newest numbered row. */
+  #newest = 0;
   readonly #wire = new Map<number, { readonly reaction: Reaction; readonly atMs: number }>();
   readonly #attempts = new Map<number, number>();
   readonly #setup: DriverSetup;
@@ -197,8 +199,8 @@ export class Driver {
   #store({ events, tx }: Decision): void {
     if (events.length === 0 || tx === undefined) return;
     const retryOf = retryRecordOf(events);
-    const newest = Math.max(0, ...this.rows.map(({ version }) => version));
-    const needed = retryOf === undefined ? newest + 1 : newest;
+    const needed = retryOf === undefined ? this.#newest + 1 : this.#newest;
+    this.#newest = needed;
     if (tx.version !== needed) throw new Error(`S3: row ${tx.version} met, a store takes ${needed}`);
     const key = retryOf === undefined ? `v${tx.version}` : `retry ${retryOf}`;
     this.#rows.delete(key);

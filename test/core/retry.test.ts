@@ -124,6 +124,9 @@ describe("retry_limit", () => {
     driver.pass(20_000);
     expect(driver.calls.length).toBeGreaterThan(15);
     expect(driver.tx!.status).toBe("submitted");
+    const atTheLimit = limited({ "action 01": ["unknown", "unknown", "ongoing", "success"] }, 2);
+    atTheLimit.pass(60_000);
+    expect(atTheLimit.tx!.status).toBe("succeed");
   });
 
   it("counts over all actions of the transaction", () => {

@@ -1,0 +1,106 @@
+/**
+ * Breaks of what stands around the core: commit before answer and call, stores that compare, timers that survive, calls
+ * that are held back, the barrier's rows.
+ */
+import type { Mutant } from "./mutant.js";
+
+const engine = "test/engine/engine.test.ts";
+const crashes = "test/scenarios/engine.test.ts";
+const stores = "test/conformance/store.test.ts";
+const barrier = "test/client/barrier/memory.test.ts";
+
+/** All breaks of engine, stores and barrier. */
+export const durableMutants: readonly Mutant[] = [
+  {
+    name: "reply before commit",
+    file: "src/engine/actor.ts",
+    find: "    if (decision.events.length > 0) return this.#commit(message, decision);\n",
+    replace:
+      "    if (decision.events.length > 0) {\n      this.#answer(message, decision);\n" +
+      "      return this.#commit({ ...message, reply: undefined }, decision);\n    }\n",
+    tests: [crashes],
+    rule: "S1",
+  },
+  {
+    name: "call before commit",
+    file: "src/engine/actor.ts",
+    find: "    this.#busy = true;\n    committer.add(commit,",
+    replace: "    this.#call(tx, decision.calls);\n    this.#busy = true;\n    committer.add(commit,",
+    tests: [crashes],
+    rule: "S5",
+  },
+  {
+    name: "timer not persisted",
+    file: "src/engine/actor.ts",
+    find: "const head = headOf(tx, rests ? decision.wakeAtMs : nowMs);",
+    replace: "const head = headOf(tx, rests ? undefined : nowMs);",
+    tests: [crashes],
+    rule: "wakes after a restart",
+  },
+  {
+    name: "held-back call counted as an attempt",
+    file: "src/engine/actor.ts",
+    find: "if (ticket !== undefined) this.#calls.set(op, ticket);",
+    replace:
+      "if (ticket?.state === 'held') return this.tell({ kind: 'answered', op, outcome: 'unknown', detail: '' });\n" +
+      "    if (ticket !== undefined) this.#calls.set(op, ticket);",
+    tests: [engine],
+    rule: "whose participant is away for ten minutes",
+  },
+  {
+    name: "a doubtful commit is taken as lost",
+    file: "src/engine/committer.ts",
+    find: "        if (error instanceof StoreInDoubt) return this.#settle(commits);\n",
+    replace: "",
+    tests: [crashes],
+    rule: "in doubt",
+  },
+  {
+    name: "one bad commit takes the others along",
+    file: "src/engine/committer.ts",
+    find: "if (error instanceof StoreRefused) return this.#halve(batch, error);",
+    replace: `if (error instanceof StoreRefused) return batch.map(() => "refused" as const);`,
+    tests: [crashes],
+    rule: "L3",
+  },
+  {
+    name: "version check left out",
+    file: "src/store/memory/memory.ts",
+    find: "entry.head.id !== commit.id || row.version !== expected) return",
+    replace: "entry.head.id !== commit.id || expected < 0) return",
+    tests: [stores],
+    rule: "refuses a version that is not the successor",
+  },
+  {
+    name: "fence left out",
+    file: "src/store/memory/memory.ts",
+    find: `if (this.#epochOf !== undefined && this.#epochOf(commit.shard) !== commit.epoch) return "fenced";`,
+    replace: "",
+    tests: [stores],
+    rule: "stores nothing of a shard that was taken away",
+  },
+  {
+    name: "an existing gid is overwritten",
+    file: "src/store/memory/memory.ts",
+    find: "if (this.#byGid.has(commit.gid) || this.#byId.has(commit.id)) return",
+    replace: "if (this.#byId.has(commit.id)) return",
+    tests: [stores],
+    rule: "refuses to create a gid twice",
+  },
+  {
+    name: "barrier's compensation row left out",
+    file: "src/client/barrier/core.ts",
+    find: "const originWasFree = origin !== undefined && (await rows.insertIgnore({ ...own, op: origin }));",
+    replace: "const originWasFree = origin === null;",
+    tests: [barrier],
+    rule: "truth table",
+  },
+  {
+    name: "barrier lets a repeat run",
+    file: "src/client/barrier/core.ts",
+    find: `if (ownWasFree) return "execute";`,
+    replace: `if (ownWasFree || op === "action") return "execute";`,
+    tests: [barrier],
+    rule: "truth table",
+  },
+];

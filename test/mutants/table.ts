@@ -1,0 +1,12 @@
+/**
+ * The whole table of deliberate breaks, and the few that run with the unit tests.
+ */
+import { coreMutants } from "./core.js";
+import { durableMutants } from "./durable.js";
+import type { Mutant } from "./mutant.js";
+
+/** Every break; `npm run mutants` applies them all. */
+export const mutants: readonly Mutant[] = [...coreMutants, ...durableMutants];
+
+/** Names of those that run in `npm test`. */
+export const smallSize: readonly string[] = ["intent not written", "digest not compared", "reply before commit"];

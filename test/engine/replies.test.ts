@@ -1,4 +1,6 @@
-/** Who is told what, and when: held replies (D1), refusals under load and while the store is away, the end of a node. */
+/**
+ * Who is told what, and when: held replies (D1), refusals under load and while the store is away, the end of a node.
+ */
 import { describe, expect, it } from "vitest";
 import type { Reply, Request } from "../../src/core/input.js";
 import type { Answer } from "../../src/ports/caller.js";

@@ -24,8 +24,8 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "call before commit",
     file: "src/engine/actor.ts",
-    find: "    this.#busy = true;\n    committer.add(commit,",
-    replace: "    this.#call(tx, decision.calls);\n    this.#busy = true;\n    committer.add(commit,",
+    find: "    this.#send(message, decision, commit);\n",
+    replace: "    this.#call(tx, decision.calls);\n    this.#send(message, decision, commit);\n",
     tests: [crashes],
     rule: "S5",
   },
@@ -40,10 +40,11 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "held-back call counted as an attempt",
     file: "src/engine/actor.ts",
-    find: "if (ticket !== undefined) this.#calls.set(op, ticket);",
+    find: `if (typeof ticket === "object") this.#calls.set(op, ticket);`,
     replace:
-      "if (ticket?.state === 'held') return this.tell({ kind: 'answered', op, outcome: 'unknown', detail: '' });\n" +
-      "    if (ticket !== undefined) this.#calls.set(op, ticket);",
+      "if (typeof ticket === 'object' && ticket.state === 'held')\n" +
+      "      return this.tell({ kind: 'answered', op, outcome: 'unknown', detail: '' });\n" +
+      "    if (typeof ticket === 'object') this.#calls.set(op, ticket);",
     tests: [engine],
     rule: "whose participant is away for ten minutes",
   },
@@ -68,6 +69,14 @@ export const durableMutants: readonly Mutant[] = [
     file: "src/store/memory/memory.ts",
     find: "entry.head.id !== commit.id || row.version !== expected) return",
     replace: "entry.head.id !== commit.id || expected < 0) return",
+    tests: [stores],
+    rule: "refuses a version that is not the successor",
+  },
+  {
+    name: "version check left out (LMDB)",
+    file: "src/store/lmdb/writer.ts",
+    find: "gids.has(commit.gid) || ids.has(commit.id) || !this.#fits(commit)) return",
+    replace: "gids.has(commit.gid) || ids.has(commit.id)) return",
     tests: [stores],
     rule: "refuses a version that is not the successor",
   },

@@ -1,4 +1,5 @@
-// Fills a small disk: mounts one of 6 MiB at the folder of the first argument (it needs a mount namespace of its own), puts
+// Fills a small disk: mounts one of 6 MiB at the folder of the first argument (it needs a mount namespace of its own),
+// puts
 // ballast beside the store, commits until the store refuses, removes the ballast and goes on. Prints what happened.
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";

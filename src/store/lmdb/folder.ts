@@ -103,6 +103,7 @@ export async function closeFolder(folder: string, tables: Tables): Promise<void>
 function claim(folder: string, root: RootDatabase<Buffer, Buffer>): Tables {
   const table = (name: string): Table => root.openDB(name, { ...settings });
   const meta = table("meta");
+  enterReaders(folder, meta);
   mustFit(folder, meta);
   const tables: Tables = {
     root,
@@ -115,7 +116,6 @@ function claim(folder: string, root: RootDatabase<Buffer, Buffer>): Tables {
     ended: table("ended"),
     keyValues: table("keyValues"),
   };
-  enterReaders(folder, meta);
   root.transactionSync(() => {
     root.readerCheck();
     const rival = liveOwner(folder, readerPids(root));

@@ -39,16 +39,19 @@ export function readOrder(customData: string): SagaOrder {
 
 /** A step that can never start because it waits for itself in the end, or `undefined`. Needs existing steps. */
 export function findCycle(steps: number, order: SagaOrder): number | undefined {
-  const done = new Set<number>();
-  for (let progress = true; progress; ) {
-    progress = false;
-    for (let step = 0; step < steps; step++) {
-      if (done.has(step) || !predecessors(order, step).every((before) => done.has(before))) continue;
-      done.add(step);
-      progress = true;
+  const waitsFor = Array.from({ length: steps }, (_, step) => new Set(predecessors(order, step)));
+  const followers = Array.from({ length: steps }, (): number[] => []);
+  waitsFor.forEach((before, step) => {
+    for (const one of before) followers[one]!.push(step);
+  });
+  const ready = waitsFor.flatMap((before, step) => (before.size === 0 ? [step] : []));
+  for (let step = ready.pop(); step !== undefined; step = ready.pop())
+    for (const follower of followers[step]!) {
+      waitsFor[follower]!.delete(step);
+      if (waitsFor[follower]!.size === 0) ready.push(follower);
     }
-  }
-  return Array.from({ length: steps }, (_, step) => step).find((step) => !done.has(step));
+  const stuck = waitsFor.findIndex((before) => before.size > 0);
+  return stuck < 0 ? undefined : stuck;
 }
 
 function predecessors(order: SagaOrder, step: number): readonly number[] {

@@ -36,6 +36,8 @@ export class Actor {
   readonly #ended: (actor: Actor, end: End, unread: readonly Message[]) => void;
   readonly #mailbox: Message[] = [];
   readonly #calls = new Map<number, Ticket>();
+  /** Ops whose answer is in the mailbox or in a turn: answered, though the state does not say so yet. */
+  readonly #answered = new Set<number>();
   readonly #replies: Replies;
   #tx: Transaction | undefined;
   /** The head as the store has it; only its lookup fields and `wakeAtMs` are looked at. */
@@ -272,6 +274,7 @@ export class Actor {
     const { tx } = decision;
     this.#wakeAtMs = decision.wakeAtMs;
     this.#turnedAway = false;
+    if (message.input.kind === "answered") this.#answered.delete(message.input.op);
     this.#answer(message, decision);
     if (tx === undefined) return;
     for (const { op, tries } of decision.alerts) {
@@ -319,7 +322,8 @@ export class Actor {
     if (this.#services.draining.has(this.shard)) return;
     for (const op of wanted) {
       const before = waitsFor(tx, op);
-      if (this.#calls.has(op) || (before !== undefined && this.#calls.has(before))) continue;
+      if (this.#calls.has(op) || this.#answered.has(op)) continue;
+      if (before !== undefined && this.#calls.has(before)) continue;
       this.#handOver(tx, op);
     }
   }
@@ -333,6 +337,7 @@ export class Actor {
       done: (answer) => {
         if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
         this.#calls.delete(op);
+        this.#answered.add(op);
         this.tell({ kind: "answered", op, ...answer });
       },
       blocked: () => {

@@ -28,7 +28,9 @@ function linesWithLongTexts(file: Source): ReadonlySet<number> {
   const lines = new Set<number>();
   visit(file.tree, (node) => {
     const isText = ts.isStringLiteralLike(node) || ts.isTemplateExpression(node) || ts.isRegularExpressionLiteral(node);
-    if (isText && node.getWidth(file.tree) > sizes.line / 2) lines.add(lineOf(file, node));
+    if (!isText || node.getWidth(file.tree) <= sizes.line / 2) return;
+    const last = file.tree.getLineAndCharacterOfPosition(node.getEnd()).line + 1;
+    for (let line = lineOf(file, node); line <= last; line++) lines.add(line);
   });
   return lines;
 }

@@ -1,5 +1,6 @@
 /**
- * `npm run sim -- --from N --seeds M`: runs seeds one after the other and prints what they found. Exit 1 on a violation.
+ * `npm run sim -- --from N --seeds M`: runs seeds one after the other and prints what they found. Exit 1 on a
+ * violation.
  */
 import { parseArgs } from "node:util";
 import { faultText } from "./faults.js";

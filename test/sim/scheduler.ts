@@ -1,5 +1,6 @@
 /**
- * The only source of order in a simulation: one heap of events on virtual time. After each event everything that it made
+ * The only source of order in a simulation: one heap of events on virtual time. After each event everything that it
+ * made
  * ready runs to its end before the next one begins, so a run is a function of its seed.
  */
 export interface Event {

@@ -86,19 +86,19 @@ describe.each(clients)("a sick participant, called by %s", (_, open) => {
 
   it("that never answers gives unknown at the deadline", async () => {
     const { url } = await saying("");
-    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 450);
+    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 1000);
   });
 
   it("that sends headers drop by drop gives unknown at the deadline", async () => {
     const { url } = await participant((socket) => drip(socket, "HTTP/1.1 200 OK\r\n", "X-A: b\r\n"));
-    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 450);
+    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 1000);
   });
 
   it("that sends its body drop by drop gives unknown at the deadline", async () => {
     const { url } = await participant((socket) =>
       drip(socket, "HTTP/1.1 409 No\r\nContent-Length: 1000000\r\n\r\n", "x"),
     );
-    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 450);
+    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 1000);
   });
 
   it("that never ends its body is cut at the limit, long before the deadline, and its connection closed", async () => {
@@ -162,7 +162,7 @@ describe.each(clients)("a sick participant, called by %s", (_, open) => {
     const exchange = client({ connectionsPerOrigin: 2 });
     const calls = Array.from({ length: 6 }, () => callOver(exchange, callOf({ url: server.url, timeoutMs: 300 })));
     await until("two connections are open", () => server.sockets.size === 2);
-    const answers = await Promise.all(calls.map((call) => endsWithin(call, 250, 600)));
+    const answers = await Promise.all(calls.map((call) => endsWithin(call, 50, 1300)));
     expect(answers.map(({ outcome }) => outcome)).toEqual(Array(6).fill("unknown"));
     expect(server.received.filter((chunks) => chunks.length > 0)).toHaveLength(2);
   });

@@ -22,6 +22,8 @@ export interface CallDeps {
 const contentType = "application/grpc";
 const trailersFollow = { waitForTrailers: true };
 
+const late: Status = { code: codes.deadlineExceeded, message: "the deadline has passed; what was accepted goes on" };
+
 /** No native timer is set for longer (D25); a later deadline is none. */
 const timerMaxMs = 3_600_000;
 
@@ -97,6 +99,10 @@ export class Call implements Replies, CallContext {
       this.end({ code: codes.invalidArgument, message: "grpc-timeout is no time" });
       return;
     }
+    if (timeoutMs <= 0) {
+      this.end(late);
+      return;
+    }
     const patienceMs = method.kind === "unary" ? deps.requestTimeoutMs : Number.POSITIVE_INFINITY;
     this.#arm(Math.min(timeoutMs, patienceMs));
     if (method.kind === "unary") this.#unary(method);
@@ -158,7 +164,7 @@ export class Call implements Replies, CallContext {
     clearTimeout(this.#timer);
     if (ms > timerMaxMs) return;
     this.#timer = setTimeout(() => {
-      this.end({ code: codes.deadlineExceeded, message: "the deadline has passed; what was accepted goes on" });
+      this.end(late);
     }, ms);
   }
 

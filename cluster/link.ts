@@ -21,6 +21,7 @@ const outstandingMax = 20_000;
 const betweenWarningsMs = 1000;
 
 interface Outstanding {
+  readonly to: string;
   readonly resolve: (reply: Reply | undefined) => void;
   readonly cancel: Cancel;
 }
@@ -79,12 +80,24 @@ export class Link {
     return new Promise((resolve) => {
       const cancel = this.#clock.after(timeoutMs, () => {
         this.#outstanding.delete(id);
+        this.#bus.doubt?.(to);
         resolve(undefined);
       });
-      this.#outstanding.set(id, { resolve, cancel });
+      this.#outstanding.set(id, { to, resolve, cancel });
       queue(this.#asks, to, { id, gid, request });
       this.#flushSoon();
     });
+  }
+
+  /** Nobody listens there now: what waits for an answer of that node need not wait longer. */
+  undelivered(to: string): void {
+    this.#bus.doubt?.(to);
+    for (const [id, asked] of this.#outstanding) {
+      if (asked.to !== to) continue;
+      this.#outstanding.delete(id);
+      asked.cancel();
+      asked.resolve(undefined);
+    }
   }
 
   /** Tells all nodes about rows that this one has written. */

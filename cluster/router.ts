@@ -73,6 +73,7 @@ export class Router implements Coordinator {
     const untilMs = this.#clock.monotonicMs() + ownerWaitMs;
     for (let turn = 0; ; turn++) {
       const owner = this.#view.ownerOf(shard)?.name;
+      const askedMs = this.#clock.monotonicMs();
       const reply = await this.#askOwner(owner, gid, request, signal, Math.max(askMs, sliceOf(request) * 2));
       if (reply !== undefined && !(reply.kind === "refused" && reply.code === "NOT_OWNER")) return reply;
       if (signal?.aborted) return unavailable(`gid ${gid}: the caller has left`);
@@ -81,7 +82,8 @@ export class Router implements Coordinator {
         return unavailable(
           `gid ${gid}: shard ${shard} has no owner that answers, the last known is '${owner ?? self}'`,
         );
-      if (reply !== undefined || owner === undefined) {
+      const atOnce = this.#clock.monotonicMs() - askedMs < 20;
+      if (reply !== undefined || owner === undefined || atOnce) {
         if (!(await this.#waitForChange(Math.min(leftMs, 20 * 2 ** Math.min(turn, 5)))))
           return unavailable(`${this.#waiters} requests wait for an owner already`);
       }

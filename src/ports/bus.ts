@@ -9,5 +9,7 @@ export interface Bus {
   announce(message: Uint8Array): void;
   /** Sets who gets the messages for this node. */
   receive(handler: (message: Uint8Array) => void): void;
+  /** What was sent to that node has not been answered: another way to it may be better, where there is one. */
+  doubt?(to: string): void;
   close(): Promise<void>;
 }

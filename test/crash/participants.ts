@@ -1,7 +1,7 @@
 /**
  * Participants that outlive the server: real HTTP endpoints behind the barrier on a memory database in this process.
- * They answer as the dice say while the server is being killed, and do what they are asked from then on. They know which
- * calls are on the wire and which answers cannot be durable yet.
+ * They answer as the dice say while the server is being killed, and do what they are asked from then on. They know
+ * which calls are on the wire and which answers cannot be durable yet.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,4 +1,4 @@
-// A short run of `npm run crash`: a real server on LMDB, killed at every kind of moment under load of all five patterns.
+// A short run of `npm run crash`: a real server on LMDB, killed at every kind of moment under load of all patterns.
 import { describe, expect, it } from "vitest";
 import { campaign, kindsOfKill } from "../crash/campaign.js";
 

@@ -3,6 +3,9 @@ import { createInterface } from "node:readline/promises";
 import pc from "picocolors";
 import { type Terminal, wantsColour } from "./terminal.js";
 
+/** Nothing that goes to a file or another program is cut or wrapped. */
+const pipedColumns = 100_000;
+
 /** Terminal over the process's own streams. */
 export function processTerminal(): Terminal {
   const { stdout, stderr, stdin, env } = process;
@@ -16,7 +19,7 @@ export function processTerminal(): Terminal {
     err: (line) => void stderr.write(`${line}\n`),
     paint: pc.createColors(wantsColour(stdout.isTTY, env)),
     paintErr: pc.createColors(wantsColour(stderr.isTTY, env)),
-    columns: Math.max(60, Math.min(stdout.columns ?? 100, 160)),
+    columns: stdout.isTTY ? Math.max(60, Math.min(stdout.columns, 160)) : pipedColumns,
     interactive: stdin.isTTY && stderr.isTTY,
     ask: async (question) => {
       const lines = createInterface({ input: stdin, output: stderr });

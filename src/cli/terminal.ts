@@ -76,18 +76,28 @@ function pieces(word: string, width: number): readonly string[] {
   return Array.from({ length: count }, (_, i) => cells.slice(i * width, (i + 1) * width).join(""));
 }
 
-/** A table: columns as wide as their widest cell, the last one cut to what is left of the line. */
-export function tableLines(head: readonly string[], rows: readonly (readonly string[])[], terminal: Terminal) {
+/**
+ * A table: columns as wide as their widest cell, the last one cut to what is left of the line, or wrapped below itself.
+ */
+export function tableLines(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  terminal: Terminal,
+  long: "cut" | "wrap" = "cut",
+): readonly string[] {
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => visibleLength(row[i] ?? ""))));
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
-  const last = Math.max(10, terminal.columns - before);
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => {
-        if (i < cells.length - 1) return padded(cell, widths[i]!);
-        return visibleLength(cell) > last && !cell.includes("\x1b") ? cut(cell, last) : cell;
-      })
-      .join("  ")
-      .trimEnd();
-  return [terminal.paint.dim(line(head)), ...rows.map(line)];
+  const left = Math.max(10, terminal.columns - before);
+  const lines = (cells: readonly string[]) => {
+    const front = cells.slice(0, -1).map((cell, i) => `${padded(cell, widths[i]!)}  `);
+    const [first = "", ...more] = lastCell(cells.at(-1) ?? "", left, long);
+    return [(front.join("") + first).trimEnd(), ...more.map((line) => " ".repeat(before) + line)];
+  };
+  return [...lines(head).map(terminal.paint.dim), ...rows.flatMap(lines)];
+}
+
+/** Coloured text cannot be taken apart, so it stays as it is. */
+function lastCell(cell: string, width: number, long: "cut" | "wrap"): readonly string[] {
+  if (visibleLength(cell) <= width || cell.includes("\x1b")) return [cell];
+  return long === "cut" ? [cut(cell, width)] : wrapped(cell, width);
 }

@@ -39,6 +39,10 @@ describe("the terminal", () => {
     const { terminal } = recorder({ columns: 60 });
     const lines = tableLines(["gid", "reason"], [["g", "x".repeat(200)]], terminal);
     expect(lines.map((line) => line.length)).toEqual([11, 60]);
+    const wrapping = tableLines(["gid", "reason"], [["g", "word ".repeat(20).trim()]], terminal, "wrap");
+    expect(wrapping.join(" ").match(/word/g)).toHaveLength(20);
+    expect(Math.max(...wrapping.map((line) => line.length))).toBeLessThanOrEqual(60);
+    expect(wrapping[2]).toMatch(/^ {5}word/);
   });
 
   it.each([

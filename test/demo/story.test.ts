@@ -81,6 +81,18 @@ describe("a story", () => {
 describe("a history", () => {
   const event = { atMs: 1, ops: [] as string[], status: "", by: "", reason: "" };
 
+  it("keeps a retry apart from the row after which it came", () => {
+    const rows = rowsOf([
+      { ...event, version: 1, kind: "created" },
+      { ...event, version: 1, kind: "started", ops: ["01 action"] },
+      { ...event, version: 1, kind: "retried", ops: ["01 action"], reason: "refused" },
+    ]);
+    expect(rows.map(({ text }) => text)).toEqual([
+      "accepted and stored → 01 action",
+      "01 action is tried again later (refused)",
+    ]);
+  });
+
   it("becomes one row per commit, with words for its events", () => {
     const rows = rowsOf([
       { ...event, version: 1, kind: "created" },

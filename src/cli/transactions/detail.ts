@@ -18,7 +18,7 @@ export function showDetail(terminal: Terminal, detail: Detail, history: readonly
     terminal.out("");
     const rows = detail.branches.map((branch) => branchCells(branch, terminal));
     const head = ["branch", "op", "status", "tries", "url and last error"];
-    for (const line of tableLines(head, rows, terminal)) terminal.out(line);
+    for (const line of tableLines(head, rows, terminal, "wrap")) terminal.out(line);
   }
   if (history.length > 0) showHistory(terminal, history);
 }
@@ -92,5 +92,6 @@ function showHistory(terminal: Terminal, history: readonly HistoryEvent[]): void
     printable(words),
   ]);
   terminal.out("");
-  for (const line of tableLines(["row", "time", "what the coordinator wrote"], rows, terminal)) terminal.out(line);
+  for (const line of tableLines(["row", "time", "what the coordinator wrote"], rows, terminal, "wrap"))
+    terminal.out(line);
 }

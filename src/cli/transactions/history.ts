@@ -23,12 +23,16 @@ export interface Row {
 /** What a line means; the palette follows it. */
 export type Tone = "plain" | "good" | "bad" | "undo";
 
-/** Rows of a history: the events of one commit are one row. */
+/** Rows of a history: the events of one commit are one row. A retry is one of its own, with the number it came after. */
 export function rowsOf(events: readonly HistoryEvent[]): readonly Row[] {
-  const versions = [...new Set(events.map((event) => event.version))];
   const undone = events.some(({ kind }) => kind === "aborting");
-  const ofVersion = (version: number) => events.filter((event) => event.version === version);
-  return versions.map((version) => rowOf(version, ofVersion(version), undone));
+  const commits: HistoryEvent[][] = [];
+  for (const event of events) {
+    const last = commits.at(-1)?.at(-1);
+    if (last?.version === event.version && event.kind !== "retried") commits.at(-1)?.push(event);
+    else commits.push([event]);
+  }
+  return commits.map((commit) => rowOf(commit[0]!.version, commit, undone));
 }
 
 function rowOf(version: number, events: readonly HistoryEvent[], undone: boolean): Row {

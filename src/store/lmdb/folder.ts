@@ -17,9 +17,10 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { shardCount, shardHash } from "../../core/shard.js";
 import { formatVersion, mustKnowFormat } from "../codec.js";
@@ -154,11 +155,18 @@ function mustFit(folder: string, meta: Table): void {
 
 function makeUsable(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    make(resolve(folder));
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new FolderError("unusable", `cannot write to folder ${folder}: give another, or the right to it`, { cause });
   }
+}
+
+/** Makes a folder and those above it. Node's own `recursive` never comes back below /proc and the like. */
+function make(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (!existsSync(dirname(folder))) make(dirname(folder));
+  mkdirSync(folder);
 }
 
 /** LMDB itself crashes on a file that is none of its own. */

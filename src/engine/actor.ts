@@ -17,6 +17,7 @@ import { callOf } from "./call.js";
 import type { Committed } from "./committer.js";
 import type { Ticket } from "./dispatcher.js";
 import { type Creating, creates, durableElsewhere, type End, type Message } from "./message.js";
+import type { Place } from "./recovery.js";
 import { Replies } from "./replies.js";
 import type { Services } from "./services.js";
 import { namesTopics, readTopics } from "./subscribers.js";
@@ -36,8 +37,6 @@ export class Actor {
   readonly #ended: (actor: Actor, end: End, unread: readonly Message[]) => void;
   readonly #mailbox: Message[] = [];
   readonly #calls = new Map<number, Ticket>();
-  /** Ops whose answer is in the mailbox or in a turn: answered, though the state does not say so yet. */
-  readonly #answered = new Set<number>();
   readonly #replies: Replies;
   #tx: Transaction | undefined;
   /** The head as the store has it; only its lookup fields and `wakeAtMs` are looked at. */
@@ -102,12 +101,21 @@ export class Actor {
     this.#next();
   }
 
-  /** Gives an actor that has not been told anything the state that was loaded for it. */
-  adopt(stored: Stored | undefined): void {
-    if (this.#known) return;
-    this.#known = true;
-    this.#tx = stored?.tx;
-    this.#head = stored && headOf(stored.tx, stored.wakeAtMs);
+  /** Keeps a new actor waiting for the state that is being loaded for it; what it is told meanwhile waits too. */
+  reserve(): Place {
+    this.#busy = true;
+    return {
+      gid: this.gid,
+      fill: (stored) => {
+        if (this.#over) return;
+        this.#busy = false;
+        this.#adopt(stored);
+        this.tell({ kind: "woke" });
+      },
+      giveUp: (cause) => {
+        if (!this.#over) this.#unreadable(cause);
+      },
+    };
   }
 
   /** Ends it from outside: its shard is lost, or it makes room. */
@@ -166,7 +174,13 @@ export class Actor {
   }
 
   #load(): void {
-    this.#await(this.#services.store.load([this.gid]).then(([stored]) => this.adopt(stored)));
+    this.#await(this.#services.store.load([this.gid]).then(([stored]) => this.#adopt(stored)));
+  }
+
+  #adopt(stored: Stored | undefined): void {
+    this.#known = true;
+    this.#tx = stored?.tx;
+    this.#head = stored && headOf(stored.tx, stored.wakeAtMs);
   }
 
   #unreadable(cause: unknown): void {
@@ -187,6 +201,7 @@ export class Actor {
   #turn(message: Message): void {
     const { clock, random, settings, ids } = this.#services;
     const nowMs = clock.nowMs();
+    if (message.input.kind === "answered") this.#calls.delete(message.input.op);
     const decision = decide(this.#tx, message.input, {
       gid: this.gid,
       nowMs,
@@ -212,6 +227,7 @@ export class Actor {
       return this.end("lost");
     }
     const tx = decision.tx!;
+    this.#withdraw(decision.calls);
     const head = this.#headToWrite(tx, decision);
     const retryOf = retryRecordOf(decision.events);
     const row = { version: tx.version, retryOf, events: decision.events };
@@ -274,7 +290,6 @@ export class Actor {
     const { tx } = decision;
     this.#wakeAtMs = decision.wakeAtMs;
     this.#turnedAway = false;
-    if (message.input.kind === "answered") this.#answered.delete(message.input.op);
     this.#answer(message, decision);
     if (tx === undefined) return;
     for (const { op, tries } of decision.alerts) {
@@ -283,7 +298,7 @@ export class Actor {
     }
     if (isFinal(tx)) {
       if (decision.events.length > 0) observer.finished(tx);
-      this.#call(tx, []); // no call starts after the final status (S8)
+      this.#withdraw([]); // no call starts after the final status (S8)
       return;
     }
     this.#call(tx, decision.calls);
@@ -312,17 +327,21 @@ export class Actor {
     return blocked;
   }
 
-  /** Hands over what should be in progress and is not; withdraws what is held back and should not be. */
-  #call(tx: Transaction, wanted: readonly number[]): void {
+  /** What is held back and not wanted any more must not go while the decision is on its way to the store (S8). */
+  #withdraw(wanted: readonly number[]): void {
     for (const [op, ticket] of this.#calls) {
       if (wanted.includes(op) || ticket.state !== "held") continue;
       ticket.withdraw();
       this.#calls.delete(op);
     }
+  }
+
+  /** Hands over what should be in progress and is not. */
+  #call(tx: Transaction, wanted: readonly number[]): void {
     if (this.#services.draining.has(this.shard)) return;
     for (const op of wanted) {
       const before = waitsFor(tx, op);
-      if (this.#calls.has(op) || this.#answered.has(op)) continue;
+      if (this.#calls.has(op)) continue;
       if (before !== undefined && this.#calls.has(before)) continue;
       this.#handOver(tx, op);
     }
@@ -336,9 +355,7 @@ export class Actor {
     const ticket = dispatcher.submit(call, target, {
       done: (answer) => {
         if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
-        this.#calls.delete(op);
-        this.#answered.add(op);
-        this.tell({ kind: "answered", op, ...answer });
+        this.tell({ kind: "answered", op, ...answer }); // in progress until its turn: another's must not call it again
       },
       blocked: () => {
         if (!this.#busy && !this.#over && this.#mailbox.length === 0) this.#rest();

@@ -9,7 +9,7 @@ import type { Clock, Random } from "../ports/clock.js";
 import type { Coordinator } from "../ports/coordinator.js";
 import type { Log, Observer } from "../ports/observer.js";
 import type { Ownership } from "../ports/ownership.js";
-import type { Store, Stored } from "../ports/store.js";
+import type { Store } from "../ports/store.js";
 import type { EngineStats, Targets } from "../ports/targets.js";
 import type { KeyValues } from "../ports/topics.js";
 import { Actor, residentHorizonMs } from "./actor.js";
@@ -18,7 +18,7 @@ import { Committer } from "./committer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Ids } from "./ids.js";
 import type { End, Message } from "./message.js";
-import { Recovery } from "./recovery.js";
+import { type Place, Recovery } from "./recovery.js";
 import { Retention } from "./retention.js";
 import type { EngineSettings, Services } from "./services.js";
 import { Timers } from "./timers.js";
@@ -81,7 +81,7 @@ export class Engine implements Coordinator {
         owns: (shard) => ownership.epochOf(shard) !== undefined,
         knows: (gid) => this.#actors.has(gid) || this.#services.timers.has(gid) || this.#isolated.has(gid),
         expect: (gid, atMs) => this.#services.timers.set(gid, atMs),
-        revive: (gid, stored) => this.#revive(gid, stored),
+        reserve: (gid) => this.#reserve(gid),
         hasRoom: () => this.#hasRoom(),
       },
       { horizonMs: residentHorizonMs, page: 500, batch: 128 },
@@ -219,12 +219,9 @@ export class Engine implements Coordinator {
     return actor;
   }
 
-  #revive(gid: string, stored: Stored): void {
-    if (this.#closing || this.#isolated.has(gid) || this.#services.ownership.epochOf(shardOf(gid)) === undefined)
-      return;
-    const actor = this.#actorOf(gid);
-    actor.adopt(stored);
-    actor.tell({ kind: "woke" });
+  #reserve(gid: string): Place | undefined {
+    const owned = this.#services.ownership.epochOf(shardOf(gid)) !== undefined;
+    return this.#closing || this.#isolated.has(gid) || !owned ? undefined : this.#actorOf(gid).reserve();
   }
 
   #hasRoom(): boolean {

@@ -15,10 +15,22 @@ export interface Recovering {
   knows(gid: string): boolean;
   /** Wake it at a later time. */
   expect(gid: string, atMs: number): void;
-  /** Let it go on now. */
-  revive(gid: string, stored: Stored): void;
+  /**
+   * Keeps its place while it is loaded: what comes for it meanwhile waits, so that no state read before it is taken for
+   * the newest. `undefined`: it is not to be brought back.
+   */
+  reserve(gid: string): Place | undefined;
   /** More may be revived now. */
   hasRoom(): boolean;
+}
+
+/** An actor in memory that waits for its state. */
+export interface Place {
+  readonly gid: string;
+  /** Its state; it goes on. Ignored when the place was lost meanwhile. */
+  fill(stored: Stored | undefined): void;
+  /** No state can be had now. */
+  giveUp(cause: unknown): void;
 }
 
 /** How far recovery looks ahead and how much it takes at a time. */
@@ -139,7 +151,8 @@ export class Recovery {
       const gids: string[] = [];
       for (const gid of this.#queue) if (gids.push(gid) >= this.#settings.batch) break;
       for (const gid of gids) this.#queue.delete(gid);
-      await this.#revive(gids.filter((gid) => !this.#engine.knows(gid)));
+      const absent = gids.filter((gid) => !this.#engine.knows(gid));
+      await this.#revive(absent.flatMap((gid) => this.#engine.reserve(gid) ?? []));
     }
     this.#reviving = undefined;
   }
@@ -151,23 +164,21 @@ export class Recovery {
   }
 
   /** Never rejects. One journal that cannot be read holds up nobody else (L3). */
-  async #revive(gids: readonly string[]): Promise<void> {
-    if (gids.length === 0 || this.#closed) return;
+  async #revive(places: readonly Place[]): Promise<void> {
+    if (places.length === 0) return;
     try {
-      const loaded = await this.#store.load(gids);
-      loaded.forEach((stored, i) => {
-        const gid = gids[i]!;
-        if (stored !== undefined && !this.#engine.knows(gid)) this.#engine.revive(gid, stored);
-      });
+      const loaded = await this.#store.load(places.map(({ gid }) => gid));
+      for (const [i, place] of places.entries()) place.fill(loaded[i]);
     } catch (cause) {
-      if (cause instanceof StoreUnavailable) {
-        for (const gid of gids) this.#queue.add(gid);
-        await this.#pause(againMs.store);
-      } else if (gids.length > 1) for (const gid of gids) await this.#revive([gid]);
-      else {
-        this.#log.error("transaction_unreadable", { gid: gids[0], cause: String(cause) });
-        this.#engine.expect(gids[0]!, this.#clock.nowMs() + againMs.unreadable);
+      if (places.length > 1 && !(cause instanceof StoreUnavailable)) {
+        for (const place of places) await this.#revive([place]);
+        return;
       }
+      for (const place of places) place.giveUp(cause);
+      if (cause instanceof StoreUnavailable) return this.#pause(againMs.store);
+      const { gid } = places[0]!;
+      this.#log.error("transaction_unreadable", { gid, cause: String(cause) });
+      this.#engine.expect(gid, this.#clock.nowMs() + againMs.unreadable);
     }
   }
 

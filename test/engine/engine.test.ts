@@ -81,6 +81,22 @@ describe("one transaction", () => {
     expect(again.participants.of("g")).toEqual(["action 01", "action 01", "action 02"]);
   });
 
+  it("calls no op again whose answer waits behind the commit of another's", async () => {
+    const w = world();
+    const commit = w.store.commit.bind(w.store);
+    w.store.commit = async (batch) => {
+      await new Promise<void>((resolve) => void w.clock.after(20, resolve));
+      return commit(batch);
+    };
+    const urls = [a, b, "http://c.test/bill"];
+    await Promise.all([
+      w.ask("g", { kind: "submit", submission: saga(urls, {}, '{"concurrent":true}') }),
+      w.clock.advance(500),
+    ]);
+    expect((await stateOf(w, "g")).status).toBe("succeed");
+    expect(w.participants.of("g").sort()).toEqual(["action 01", "action 02", "action 03"]);
+  });
+
   it("does not call a compensation while the action's own call is on the wire", async () => {
     const w = world();
     let answer = (_: { outcome: "success"; detail: string }) => {};

@@ -43,6 +43,8 @@ export class Services {
   readonly executors = new Map<string, () => void>();
   readonly deadUntil = new Map<string, number>();
   readonly slowUntil = new Map<string, number>();
+  /** Calls that one process made though it had been told success before. */
+  readonly wasted: string[] = [];
   lost = 0;
   doubled = 0;
   readonly #rows = new Map<string, string>();
@@ -55,16 +57,24 @@ export class Services {
     this.#random = random;
   }
 
-  /** The services as one process reaches them. `sent` is told at the moment a call goes on the wire. */
-  callers(process: Process, sent: (call: Call) => void): Callers {
+  /**
+   * The services as one process reaches them. `sent` is told at the moment a call goes on the wire; `epochOf` is the
+   * right under which the process works on a gid then: a reload under a new one may have to call again.
+   */
+  callers(process: Process, sent: (call: Call) => void, epochOf: (gid: string) => number | undefined): Callers {
+    const settled = new Set<string>();
     return {
       locate: (_protocol, url) => {
         const origin = url.split("/").slice(0, 3).join("/");
         return { origin, target: url.split("?")[0]! };
       },
-      call: (call) => {
+      call: async (call) => {
         sent(call);
-        return this.#exchange(process, call);
+        const key = `${call.gid} ${call.branchId} ${call.op} under epoch ${epochOf(call.gid)}`;
+        if (settled.has(key)) this.wasted.push(`${process.name} called ${key} again after its own success`);
+        const answer = await this.#exchange(process, call);
+        if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
+        return answer;
       },
       close: async () => {},
     };

@@ -62,7 +62,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     seed,
     hash: hash.digest("hex").slice(0, 16),
     faults,
-    violations: [...world.violations, ...judged.flat()],
+    violations: [...world.violations, ...world.services.wasted, ...judged.flat()],
     transactions: clients.length,
     ends: {
       succeed: heads.filter(({ status }) => status === "succeed").length,

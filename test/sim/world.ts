@@ -86,7 +86,11 @@ export class World {
         keyValues: remoteKeyValues(process, path, this.store),
         leases: remoteLeases(process, path, this.leases),
         bus: { ...bus, receive: (handler) => bus.receive((message) => process.run(() => handler(message))) },
-        callers: this.services.callers(process, (call) => this.#judgeCall(process, call)),
+        callers: this.services.callers(
+          process,
+          (call) => this.#judgeCall(process, call),
+          (gid) => member.keeper.epochOf(shardOf(gid)),
+        ),
         clock,
         random: () => process.random(),
         log: { info: line, warn: line, error: line },

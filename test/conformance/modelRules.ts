@@ -100,13 +100,14 @@ export function modelRules(adapter: Adapter): void {
 class Pair {
   readonly #place: Place;
   readonly #succeeded: Map<string, number>;
-  readonly #teller = new Teller();
+  readonly #teller: Teller;
   readonly #model = new MemoryStore();
   readonly #stories = new Map<string, Story>();
   #store: AnyStore;
 
   constructor(place: Place, succeeded: Map<string, number>) {
     this.#place = place;
+    this.#teller = new Teller((shard) => place.epochOf?.(shard));
     this.#store = place.store;
     this.#succeeded = succeeded;
   }

@@ -24,7 +24,7 @@ export function onStage(adapter: Adapter): Stage {
   beforeEach(async () => {
     stage.place = await adapter.open();
     stage.store = stage.place.store;
-    stage.teller = new Teller();
+    stage.teller = new Teller((shard) => stage.place.epochOf?.(shard));
   });
   afterEach(() => stage.place.dispose());
   return stage;

@@ -15,6 +15,8 @@ export interface Place {
   readonly store: Store & KeyValues;
   /** Closes the store and opens what it left behind; the new one is the test's from then on. Where `keeps` is set. */
   reopen?(): Promise<Store & KeyValues>;
+  /** The epoch under which the writer holds a shard; 1 for ever where it is absent. */
+  epochOf?(shard: number): number;
   /** Takes a shard away from the writer and resolves to the new epoch. Where `fences` is set. */
   claim?(shard: number): Promise<number>;
   /** Closes the store and removes what it left behind. */

@@ -48,12 +48,18 @@ export function someTries(attempts: number, lastError = `attempt ${attempts} tim
 
 /** Hands out ids, epochs and stories: the shards' owner. */
 export class Teller {
+  /** Epochs that the test sets itself. */
   readonly epochs = new Map<number, number>();
   readonly #lastIds = new Map<number, number>();
+  readonly #epochOf: (shard: number) => number | undefined;
 
-  /** The owner's epoch of the shard; 1 until the test changes it. */
+  constructor(epochOf: (shard: number) => number | undefined = () => undefined) {
+    this.#epochOf = epochOf;
+  }
+
+  /** The owner's epoch of the shard; 1 unless somebody says otherwise. */
   epochOf(shard: number): number {
-    return this.epochs.get(shard) ?? 1;
+    return this.epochs.get(shard) ?? this.#epochOf(shard) ?? 1;
   }
 
   newId(shard: number, atMs: number): number {

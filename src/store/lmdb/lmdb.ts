@@ -5,7 +5,6 @@
 import { fold, type JournalRow } from "../../core/evolve.js";
 import { type Head, restoreFromHead } from "../../core/head.js";
 import { shardCount } from "../../core/shard.js";
-import { isFinal, type Transaction } from "../../core/transaction.js";
 import {
   type Commit,
   type DueCursor,
@@ -20,7 +19,7 @@ import {
 import type { KeyValue, KeyValues } from "../../ports/topics.js";
 import { headCodec, rowCodec } from "../codec.js";
 import { listCursor, readListCursor } from "../cursor.js";
-import { matches } from "../filter.js";
+import { matches, onlyUnfinished } from "../filter.js";
 import { backup } from "./backup.js";
 import { closeFolder, openFolder, type Table, type Tables } from "./folder.js";
 import { dueKey, gidKey, idKey, readDueKey, readNumber, rowKeysOf } from "./keys.js";
@@ -218,10 +217,4 @@ export class LmdbStore implements Store, KeyValues {
       if (stored !== undefined) yield headCodec.decode(stored);
     }
   }
-}
-
-/** Whether the filter can be met by unfinished transactions only, which are few. */
-function onlyUnfinished({ unfinished, parked, status }: Filter): boolean {
-  const final = status !== undefined && isFinal({ status } as Transaction);
-  return unfinished === true || parked === true || (status !== undefined && !final);
 }

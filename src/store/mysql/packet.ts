@@ -1,0 +1,184 @@
+/**
+ * The flush as SQL (reliability 4): guard, rows and COMMIT in one packet of plain statements, all or nothing. Every write
+ * is conditional on the guards, so a fenced or mistaken flush commits nothing and ends its transaction itself.
+ *
+ * Guards: `@c` counts shards that still have this node's epochs, and holds their rows to the commit; `@p` counts the
+ * journal rows that the new ones must follow; `@n` those that must not be there yet, where only the key of a retry record
+ * would not show it. Rows are written in key order. Servers differ in the word ROW alone.
+ */
+import type { Commit } from "../../ports/store.js";
+import { rowCodec } from "../codec.js";
+import { changingColumns, headColumns, headLiterals, seqOf } from "./columns.js";
+import { anyPair, literal, tuple, within } from "./literal.js";
+
+/** `VALUES (…)` in MariaDB, `VALUES ROW(…)` in MySQL. */
+export type Dialect = "mariadb" | "mysql";
+
+/** What the guards must count for the flush to be written. */
+export interface Expected {
+  readonly shards: number;
+  readonly predecessors: number;
+}
+
+/** A flush cut into packets; all but the last leave the transaction open. */
+export interface Flush {
+  readonly packets: readonly string[];
+  readonly expected: Expected;
+}
+
+/** Last statements of a flush; the first of its results that count come before them. */
+const ending = "COMMIT; SET wait_timeout=28800";
+
+/**
+ * SQL of a batch. A batch whose text is longer than `packetBytesMax` is sent in several packets of one transaction.
+ * @throws RangeError when one row alone is too long
+ */
+export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesMax: number): Flush {
+  const ordered = [...batch].sort((a, b) => a.id - b.id);
+  const shards = new Map(ordered.map(({ shard, epoch }) => [shard, epoch]));
+  const predecessors = ordered.flatMap(({ id, row }) => predecessorOf(id, row.version, row.retryOf));
+  const retries = ordered.filter(({ row }) => row.retryOf !== undefined);
+  const expected = { shards: shards.size, predecessors: predecessors.length };
+  const guard = `@c=${expected.shards} AND @p=${expected.predecessors} AND @n=0`;
+  const opening = [
+    "START TRANSACTION",
+    "SET wait_timeout=1",
+    `SELECT COUNT(*) INTO @c FROM cl_shard WHERE ${anyPair("shard_id", "epoch", shards)} LOCK IN SHARE MODE`,
+    countInto("@p", predecessors),
+    countInto(
+      "@n",
+      retries.map(({ id, row }) => [id, row.version + 1]),
+    ),
+    "SELECT @c AS shards, @p AS predecessors, @n AS successors",
+  ];
+  const statements = [
+    ...replacedRetries(retries, guard),
+    ...insertions("journal", ["id", "seq", "body"], ordered.map(journalTuple), guard, dialect, packetBytesMax),
+    ...insertions("head", headColumns, creations(ordered), guard, dialect, packetBytesMax),
+    ...updates(ordered, guard),
+    ending,
+  ];
+  return { packets: packed(opening.join("; "), statements, packetBytesMax), expected };
+}
+
+function predecessorOf(
+  id: number,
+  version: number,
+  retryOf: number | undefined,
+): readonly (readonly [number, number])[] {
+  if (retryOf !== undefined) return [[id, version]];
+  return version === 1 ? [] : [[id, version - 1]];
+}
+
+function countInto(variable: string, keys: readonly (readonly [number, number])[]): string {
+  if (keys.length === 0) return `SET ${variable}=0`;
+  return `SELECT COUNT(*) INTO ${variable} FROM journal WHERE ${anyPair("id", "seq", keys)}`;
+}
+
+/** The record that a retry record takes the place of may or may not be there. */
+function replacedRetries(retries: readonly Commit[], guard: string): readonly string[] {
+  if (retries.length === 0) return [];
+  const keys = retries.map(({ id, row }) => [id, seqOf(row)] as const);
+  return [`DELETE FROM journal WHERE ${guard} AND ${anyPair("id", "seq", keys)}`];
+}
+
+function journalTuple({ id, row }: Commit): string {
+  return tuple([id, seqOf(row), rowCodec.encode(row)]);
+}
+
+function creations(ordered: readonly Commit[]): readonly string[] {
+  return ordered.flatMap(({ row, head }) => {
+    if (row.version !== 1 || row.retryOf !== undefined || head === undefined) return [];
+    const literals = headLiterals(head);
+    return [`(${headColumns.map((column) => literals[column]).join(",")})`];
+  });
+}
+
+/** Guarded inserts of the tuples, each statement short enough for a packet of its own. */
+function insertions(
+  table: string,
+  columns: readonly string[],
+  tuples: readonly string[],
+  guard: string,
+  dialect: Dialect,
+  bytesMax: number,
+): readonly string[] {
+  const into = `INSERT INTO ${table} (${columns.join(",")})`;
+  const chunks: string[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const values of tuples) {
+    bytes += values.length + 5;
+    if (bytes > bytesMax - 1024) {
+      chunks.push([]);
+      bytes = values.length;
+    }
+    if (bytes > bytesMax - 1024)
+      throw new RangeError(`row of ${table} of ${bytes} bytes, the server takes ${bytesMax}`);
+    chunks.at(-1)!.push(values);
+  }
+  return chunks.map((chunk) => {
+    if (chunk.length === 1) return `${into} SELECT ${chunk[0]!.slice(1, -1)} FROM DUAL WHERE ${guard}`;
+    const rows = dialect === "mysql" ? chunk.map((values) => `ROW${values}`) : chunk;
+    const list = columns.join(",");
+    return `${into} WITH x(${list}) AS (VALUES ${rows.join(",")}) SELECT ${list} FROM x WHERE ${guard}`;
+  });
+}
+
+/** One UPDATE for each distinct set of values. */
+function updates(ordered: readonly Commit[], guard: string): readonly string[] {
+  const groups = new Map<string, number[]>();
+  for (const { id, row, head } of ordered) {
+    if (head === undefined || (row.version === 1 && row.retryOf === undefined)) continue;
+    const literals = headLiterals(head);
+    const set = changingColumns.map((column) => `${column}=${literals[column]}`).join(",");
+    groups.set(set, [...(groups.get(set) ?? []), id]);
+  }
+  return [...groups].map(([set, ids]) => `UPDATE head SET ${set} WHERE ${guard} AND ${within("id", ids)}`);
+}
+
+/** Statements joined into as few packets as fit; the opening is a prefix of the first. */
+function packed(opening: string, statements: readonly string[], bytesMax: number): readonly string[] {
+  const packets = [opening];
+  for (const statement of statements) {
+    const last = packets.length - 1;
+    if (packets[last]!.length + statement.length + 2 <= bytesMax) packets[last] += `; ${statement}`;
+    else packets.push(statement);
+  }
+  return packets;
+}
+
+/** What a look finds out about the commits of a flush that was not written. */
+export function factsQuery(batch: readonly Commit[]): string {
+  const ids = batch.map(({ id }) => id);
+  const shards = new Set(batch.map(({ shard }) => shard));
+  const gids = batch.filter(({ row }) => row.version === 1).map(({ gid }) => gid);
+  return [
+    `SELECT shard_id, epoch FROM cl_shard WHERE ${within("shard_id", shards)}`,
+    `SELECT id, MAX(seq) AS newest FROM journal WHERE ${within("id", ids)} AND seq > 0 GROUP BY id`,
+    `SELECT id, gid, ended_at FROM head WHERE ${within("id", ids)}`,
+    `SELECT id, gid FROM head WHERE ${within("gid", gids)}`,
+  ].join("; ");
+}
+
+/** Rows of a batch as they are stored now: whether those in doubt were written. */
+export function storedRowsQuery(batch: readonly Commit[]): string {
+  const keys = batch.map(({ id, row }) => [id, seqOf(row)] as const);
+  return `SELECT id, seq, body FROM journal WHERE ${anyPair("id", "seq", keys)}; DO 0`; // two statements: two results
+}
+
+/**
+ * Takes the shards under the next epoch where they are still this node's. The row locks wait for a flush that is under
+ * way, so afterwards it is decided whether it was written.
+ */
+export function bumpQuery(shards: Iterable<number>, owner: string, incarnation: number): string {
+  const chosen = within("shard_id", shards);
+  const own = `owner=${literal(owner)} AND incarnation=${literal(incarnation)}`;
+  return [
+    "START TRANSACTION",
+    "SET wait_timeout=1",
+    `SELECT COUNT(*) FROM cl_shard WHERE ${chosen} FOR UPDATE`,
+    `UPDATE cl_shard SET epoch=epoch+1 WHERE ${chosen} AND ${own}`,
+    `SELECT shard_id, epoch, owner, incarnation FROM cl_shard WHERE ${chosen} AND ${own} ORDER BY shard_id`,
+    ending,
+  ].join("; ");
+}

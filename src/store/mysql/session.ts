@@ -1,0 +1,168 @@
+/**
+ * The connection that writes. Unlike a Line it never sends anything twice: what it says about a failure decides whether a
+ * flush is surely not written, or in doubt.
+ */
+import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
+import type { Dialect } from "./packet.js";
+
+/** Results of the statements of a packet, in order. */
+export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
+
+/**
+ * Why a packet failed. `unsent`: it never reached the server. `lost`: no answer, so it may have run. The others are
+ * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `duplicate`: a key
+ * is taken; `refused`: the server will never take a row; `unavailable`: not now.
+ */
+export type FailureKind = "unsent" | "lost" | "collision" | "duplicate" | "refused" | "unavailable";
+
+/** Thrown by a session, and by nobody else. */
+export class SessionFailure extends Error {
+  override readonly name = "SessionFailure";
+  readonly kind: FailureKind;
+
+  constructor(kind: FailureKind, cause: unknown) {
+    super(`the database: ${describe(cause)}`, { cause });
+    this.kind = kind;
+  }
+}
+
+/** Of a session. */
+export interface SessionOptions {
+  /** mysql://user:password@host:port/db; options of the driver as query. */
+  readonly url: string;
+  /** Longest wait for a connection, and for the answer to one packet. */
+  readonly timeoutMs: number;
+  /** Told the id of each connection before anything is written through it; a node notes it with its lease. */
+  readonly enlist: ((connectionId: number) => Promise<void>) | undefined;
+  /** Told when a connection that was enlisted will not write any more. */
+  readonly dismiss: ((connectionId: number) => void) | undefined;
+}
+
+/** A connection that can be written through, and what its server is like. */
+export interface Server {
+  readonly dialect: Dialect;
+  /** Longest packet to be sent: half of what the server takes. */
+  readonly packetBytesMax: number;
+}
+
+interface Opened extends Server {
+  readonly connection: Connection;
+}
+
+/** Answers to a statement that mean its rows can never be stored: too long, out of range, against a constraint. */
+const refusals = new Set([1048, 1118, 1264, 1292, 1366, 1406, 1690, 3819, 4025]);
+const collisions = new Set([1205, 1213]);
+const duplicate = 1062;
+/** Answers that come with the end of the connection: shutdown, killed, timed out; the statement may have run. */
+const endings = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 2006, 2013, 4031]);
+
+const greeting = [
+  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+  "SET SESSION innodb_lock_wait_timeout=2, autocommit=1, sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+  "SELECT VERSION() AS version, @@max_allowed_packet AS packet_bytes",
+].join("; ");
+
+/** See the file's head. One packet at a time. */
+export class Session {
+  readonly #options: SessionOptions;
+  #opened: Opened | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** Connects unless it is connected. @throws SessionFailure `unsent` */
+  async open(): Promise<Server> {
+    try {
+      this.#opened ??= await this.#connect();
+      return this.#opened;
+    } catch (cause) {
+      throw new SessionFailure("unsent", cause);
+    }
+  }
+
+  /** Sends a packet to the connection that `open` made. @throws SessionFailure; the connection is usable or gone then */
+  async send(sql: string): Promise<Results> {
+    const opened = this.#opened;
+    if (opened === undefined) throw new SessionFailure("unsent", new Error("not connected"));
+    try {
+      const [results] = await withDeadline(this.#options.timeoutMs, opened.connection.query(sql));
+      return (Array.isArray(results) ? results : [results]) as unknown as Results;
+    } catch (cause) {
+      const kind = kindOf(cause);
+      if (kind === "lost") this.#forget(opened);
+      else await this.#rollBack(opened);
+      throw new SessionFailure(kind, cause);
+    }
+  }
+
+  /** Ends an open transaction that a caller does not want any more, with the connection. */
+  abandon(): void {
+    if (this.#opened !== undefined) this.#forget(this.#opened);
+  }
+
+  close(): void {
+    this.abandon();
+  }
+
+  async #connect(): Promise<Opened> {
+    const { url, timeoutMs, enlist } = this.#options;
+    const connection = await createConnection({
+      uri: url,
+      multipleStatements: true,
+      supportBigNumbers: true,
+      enableKeepAlive: true,
+      connectTimeout: timeoutMs,
+      timezone: "Z",
+    });
+    connection.on("error", () => {}); // the next packet meets it
+    try {
+      const [results] = await withDeadline(timeoutMs, connection.query<RowDataPacket[][]>(greeting));
+      const [facts] = results[2] as RowDataPacket[];
+      if (enlist !== undefined) await enlist(connection.threadId);
+      const dialect = String(facts?.version).includes("MariaDB") ? "mariadb" : "mysql";
+      return { connection, dialect, packetBytesMax: Math.floor(Number(facts?.packet_bytes) / 2) };
+    } catch (cause) {
+      connection.destroy();
+      throw cause;
+    }
+  }
+
+  /** The server has ended the packet, not the transaction: its locks stay until somebody rolls back. */
+  async #rollBack(opened: Opened): Promise<void> {
+    try {
+      await withDeadline(this.#options.timeoutMs, opened.connection.query("ROLLBACK; SET wait_timeout=28800"));
+    } catch {
+      this.#forget(opened);
+    }
+  }
+
+  #forget(opened: Opened): void {
+    if (this.#opened === opened) this.#opened = undefined;
+    opened.connection.destroy();
+    this.#options.dismiss?.(opened.connection.threadId);
+  }
+}
+
+async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  work.catch(() => {}); // once it is late nobody listens any more
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+/** Only an answer of the server to a statement has an SQL state; everything else came from the connection. */
+function kindOf(error: unknown): FailureKind {
+  const { errno = 0, sqlState, fatal } = error as { errno?: number; sqlState?: string; fatal?: boolean };
+  if (fatal === true || sqlState === undefined || endings.has(errno)) return "lost";
+  if (errno === duplicate) return "duplicate";
+  if (collisions.has(errno)) return "collision";
+  return refusals.has(errno) ? "refused" : "unavailable";
+}
+
+function describe(cause: unknown): string {
+  const { code, message } = cause as { code?: string; message?: string };
+  return message || code || String(cause);
+}

@@ -1,0 +1,194 @@
+/**
+ * Flushes: sends them, takes apart those that the guards or a taken key held back, tries again after collisions, decides
+ * those whose answer was lost. One at a time, in the order in which they are asked for.
+ */
+import type { ShardRow } from "../../ports/leases.js";
+import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict } from "../../ports/store.js";
+import { rowCodec } from "../codec.js";
+import { seqOf } from "./columns.js";
+import { obstacle, readFacts, regression } from "./judge.js";
+import { bumpQuery, type Flush, factsQuery, flushOf, storedRowsQuery } from "./packet.js";
+import { type Results, type Session, SessionFailure } from "./session.js";
+
+/** The node as the owner of shards. */
+export interface Owner {
+  /** Under which name and incarnation the shards of this node stand in `cl_shard`. */
+  identity(): { readonly name: string; readonly incarnation: number };
+  /** Commits in doubt were decided by taking these shards under a higher epoch; they stay this node's. */
+  bumped(rows: readonly ShardRow[]): void;
+  /** The database has lost what it had committed: the node must not go on. */
+  regressed(what: string): void;
+}
+
+/** How often one flush is sent before the database counts as unavailable. */
+const triesMax = 6;
+
+/** Longest wait before the second try; it doubles with each further one. Drawn uniformly. */
+const collisionWaitMs = 10;
+
+/** What came of one sending of a flush. */
+type Sent = "written" | "held back" | "collided";
+
+export class Writer {
+  readonly #session: Session;
+  readonly #owner: Owner;
+  readonly #random: () => number;
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(session: Session, owner: Owner, random: () => number) {
+    this.#session = session;
+    this.#owner = owner;
+    this.#random = random;
+  }
+
+  /** See `Store.commit`. */
+  commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
+    return this.#inTurn(() => this.#commit(batch));
+  }
+
+  /** See `Store.settle`. */
+  settle(batch: readonly Commit[]): Promise<readonly Verdict[]> {
+    return this.#inTurn(() => this.#settle(batch));
+  }
+
+  /** Resolves when what was begun has ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#last;
+    this.#session.close();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(new StoreUnavailable("the store is closed"));
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
+    const verdicts = new Map<Commit, Verdict>();
+    let left = batch;
+    for (let tries = 1; left.length > 0; tries++) {
+      const sent = await this.#send(left);
+      if (sent === "written") break;
+      if (tries >= triesMax) throw new StoreUnavailable(`the database: flush ${sent} ${tries} times`);
+      if (sent === "collided") await this.#waitAfter(tries);
+      else for (const [commit, verdict] of await this.#takeApart(left)) verdicts.set(commit, verdict);
+      left = left.filter((commit) => !verdicts.has(commit));
+    }
+    return batch.map((commit) => verdicts.get(commit) ?? "ok");
+  }
+
+  async #settle(batch: readonly Commit[]): Promise<readonly Verdict[]> {
+    const { name, incarnation } = this.#owner.identity();
+    const results = await this.#ask(bumpQuery(new Set(batch.map(({ shard }) => shard)), name, incarnation));
+    const rows = results[4]!.map((row) => ({
+      shard: row.shard_id,
+      epoch: Number(row.epoch),
+      owner: name,
+      incarnation,
+    }));
+    this.#owner.bumped(rows);
+    const [stored] = await this.#ask(storedRowsQuery(batch));
+    const bodies = new Map(stored!.map((row) => [`${row.id} ${row.seq}`, row.body as Buffer]));
+    const isThere = ({ id, row }: Commit): boolean =>
+      bodies.get(`${id} ${seqOf(row)}`)?.equals(rowCodec.encode(row)) ?? false;
+    const epochs = new Map(rows.map(({ shard, epoch }) => [shard, epoch]));
+    const absent = batch.filter((commit) => !isThere(commit));
+    const again = absent.map((commit) => ({ ...commit, epoch: epochs.get(commit.shard) ?? commit.epoch }));
+    const verdicts = await this.#commit(again);
+    return batch.map((commit) => verdicts[absent.indexOf(commit)] ?? "ok");
+  }
+
+  /** @throws StoreUnavailable, StoreRefused, StoreInDoubt */
+  async #send(batch: readonly Commit[]): Promise<Sent> {
+    let packetsLeft = Number.POSITIVE_INFINITY;
+    try {
+      const { dialect, packetBytesMax } = await this.#session.open();
+      const { packets, expected } = this.#flushOf(batch, dialect, packetBytesMax);
+      packetsLeft = packets.length;
+      for (const packet of packets) {
+        packetsLeft--;
+        const results = await this.#session.send(packet);
+        if (packet === packets[0] && !isAsExpected(results, expected)) {
+          if (packetsLeft > 0) this.#session.abandon();
+          return "held back";
+        }
+      }
+      return "written";
+    } catch (error) {
+      if (!(error instanceof SessionFailure)) throw error;
+      return this.#meaning(error, packetsLeft === 0);
+    }
+  }
+
+  #flushOf(batch: readonly Commit[], ...server: [Parameters<typeof flushOf>[1], number]): Flush {
+    try {
+      return flushOf(batch, ...server);
+    } catch (cause) {
+      if (cause instanceof RangeError) throw new StoreRefused(cause.message, { cause });
+      throw cause;
+    }
+  }
+
+  /** `withCommit`: the packet that failed was the one that ends with COMMIT. */
+  #meaning(failure: SessionFailure, withCommit: boolean): Sent {
+    const { message, kind } = failure;
+    switch (kind) {
+      case "collision":
+        return "collided";
+      case "duplicate":
+        return "held back";
+      case "refused":
+        throw new StoreRefused(message, { cause: failure });
+      case "lost":
+        if (withCommit) throw new StoreInDoubt(message, { cause: failure });
+        throw new StoreUnavailable(message, { cause: failure });
+      case "unsent":
+      case "unavailable":
+        throw new StoreUnavailable(message, { cause: failure });
+    }
+  }
+
+  /** Verdicts of those commits that cannot be written. */
+  async #takeApart(batch: readonly Commit[]): Promise<readonly (readonly [Commit, Verdict])[]> {
+    const facts = readFacts(await this.#ask(factsQuery(batch)));
+    const lost = batch.map((commit) => regression(commit, facts)).find((what) => what !== undefined);
+    if (lost !== undefined) this.#owner.regressed(lost);
+    return batch.flatMap((commit) => {
+      const verdict = obstacle(commit, facts);
+      return verdict === undefined ? [] : [[commit, verdict] as const];
+    });
+  }
+
+  /** Sends what may be sent again at will. @throws StoreUnavailable */
+  async #ask(sql: string): Promise<Results> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#session.open();
+        return await this.#session.send(sql);
+      } catch (error) {
+        if (!(error instanceof SessionFailure)) throw error;
+        if (tries >= triesMax || error.kind !== "collision") {
+          throw new StoreUnavailable(error.message, { cause: error });
+        }
+        await this.#waitAfter(tries);
+      }
+    }
+  }
+
+  async #waitAfter(tries: number): Promise<void> {
+    const waitMs = this.#random() * collisionWaitMs * 2 ** (tries - 1);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
+
+/** Sixth of the opening's results: see `flushOf`. */
+function isAsExpected(results: Results, expected: Flush["expected"]): boolean {
+  const [guards] = results[5]!;
+  const { shards, predecessors, successors } = guards!;
+  return (
+    Number(shards) === expected.shards && Number(predecessors) === expected.predecessors && Number(successors) === 0
+  );
+}

@@ -21,7 +21,6 @@ import { Metrics } from "./metrics/metrics.js";
 import type { Observer } from "./ports/observer.js";
 import type { Ownership } from "./ports/ownership.js";
 import { openEmbedded } from "./stores.js";
-import { inputLimits } from "./wire/limits.js";
 
 /** A node that takes requests. */
 export interface RunningNode {
@@ -49,7 +48,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
     { store, keyValues, callers, ownership: owner, clock, random: Math.random, observer, log },
     engineSettings(config),
   );
-  const limits = { ...inputLimits, ...config.limits.input };
+  const limits = config.limits.input;
   const operations = createOperations({
     coordinator: engine,
     store,

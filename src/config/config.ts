@@ -4,6 +4,7 @@
  * defaults, DTM's environment names, the file, `TANDEM_` environment names, flags.
  */
 import type { Defaults } from "../core/transaction.js";
+import type { InputLimits } from "../wire/limits.js";
 import { fromFile } from "./file.js";
 import { keyOf, type Path, paths, type Values } from "./keys.js";
 import {
@@ -15,29 +16,6 @@ import {
   type Setting,
 } from "./setting.js";
 import { masked, type StoreChoice, storeOfDriver, storeOfUrl } from "./store.js";
-
-/** Sizes past which a request is refused (reliability 11). */
-export interface InputSizes {
-  readonly bodyBytes: number;
-  readonly payloadBytes: number;
-  readonly branches: number;
-  readonly gidCharacters: number;
-  readonly urlCharacters: number;
-  readonly headers: number;
-  readonly headerBytes: number;
-  readonly jsonDepth: number;
-  readonly jsonValues: number;
-  readonly customDataBytes: number;
-}
-
-/** Largest values of options (D25), seconds but for the count `retryLimit`. */
-export interface OptionMaxima {
-  readonly requestTimeoutS: number;
-  readonly retryIntervalS: number;
-  readonly timeoutToFailS: number;
-  readonly delayS: number;
-  readonly retryLimit: number;
-}
 
 /** Loads past which new work is refused or held back (architecture 6). */
 export interface LoadLimits {
@@ -72,7 +50,7 @@ export interface Config {
   readonly strictResults: boolean;
   /** `webHook` is empty when nobody is to be told. */
   readonly alert: { readonly retryLimit: number; readonly webHook: string };
-  readonly limits: { readonly input: InputSizes; readonly options: OptionMaxima; readonly load: LoadLimits };
+  readonly limits: { readonly input: InputLimits; readonly load: LoadLimits };
   /**
    * Trust and identity towards participants; empty = the system's authorities, no certificate. `localhostAs` is called
    * where a URL says localhost (S-BR-3), unless empty.
@@ -202,20 +180,19 @@ function limitsOf(v: Values): Config["limits"] {
       bodyBytes: v["Limits.BodyBytes"],
       payloadBytes: v["Limits.PayloadBytes"],
       branches: v["Limits.Branches"],
-      gidCharacters: v["Limits.GidCharacters"],
       urlCharacters: v["Limits.UrlCharacters"],
       headers: v["Limits.Headers"],
       headerBytes: v["Limits.HeaderBytes"],
       jsonDepth: v["Limits.JsonDepth"],
       jsonValues: v["Limits.JsonValues"],
       customDataBytes: v["Limits.CustomDataBytes"],
-    },
-    options: {
-      requestTimeoutS: v["Limits.RequestTimeout"],
-      retryIntervalS: v["Limits.RetryInterval"],
-      timeoutToFailS: v["Limits.TimeoutToFail"],
-      delayS: v["Limits.Delay"],
-      retryLimit: v["Limits.RetryLimit"],
+      options: {
+        requestTimeoutS: v["Limits.RequestTimeout"],
+        retryIntervalS: v["Limits.RetryInterval"],
+        timeoutToFailS: v["Limits.TimeoutToFail"],
+        delayS: v["Limits.Delay"],
+        retryLimit: v["Limits.RetryLimit"],
+      },
     },
     load: {
       callsPerParticipant: v["Limits.CallsPerParticipant"],

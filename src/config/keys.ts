@@ -99,7 +99,6 @@ const limits = {
   "Limits.BodyBytes": integer(1024, 1 << 30, 4 << 20, { about: "Largest request body." }),
   "Limits.PayloadBytes": integer(64, 1 << 30, 1 << 20, { about: "Largest payload of one step." }),
   "Limits.Branches": integer(1, 10_000, 1000, { about: "Most branches of one transaction." }),
-  "Limits.GidCharacters": integer(1, 128, 128, { about: "Longest gid, in characters." }),
   "Limits.UrlCharacters": integer(64, 8192, 1024, { about: "Longest URL of a branch." }),
   "Limits.Headers": integer(0, 1000, 64, { about: "Most branch headers of one transaction." }),
   "Limits.HeaderBytes": integer(64, 1 << 20, 16_384, { about: "Names and values of all branch headers together." }),
@@ -110,7 +109,7 @@ const limits = {
   "Limits.RetryInterval": integer(1, 7 * day, 7 * day, { about: "Largest retry_interval, seconds." }),
   "Limits.TimeoutToFail": integer(1, 365 * day, 365 * day, { about: "Largest timeout_to_fail, seconds." }),
   "Limits.Delay": integer(0, 30 * day, 30 * day, { about: "Largest delay of a msg, seconds." }),
-  "Limits.RetryLimit": integer(0, 10_000, 10_000, { about: "Largest retry_limit." }),
+  "Limits.RetryLimit": integer(1, 10_000, 10_000, { about: "Largest retry_limit." }),
   "Limits.CallsPerParticipant": integer(1, 65_536, 256, { about: "Calls in flight to one participant (origin)." }),
   "Limits.CallsInFlight": integer(1, 1_000_000, 4096, { about: "Calls in flight of the whole node." }),
   "Limits.ResidentTransactions": integer(0, 10_000_000, 0, {

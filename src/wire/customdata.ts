@@ -7,9 +7,9 @@ import { findCycle, readOrder } from "../core/pattern/saga.js";
 import type { TransType } from "../core/transaction.js";
 import { classOf, InvalidInput, invalid } from "./invalid.js";
 import { parseJson } from "./json.js";
-import { type InputLimits, ranges } from "./limits.js";
+import type { InputLimits } from "./limits.js";
 
-type CustomLimits = Pick<InputLimits, "customDataBytes" | "jsonDepth" | "jsonValues">;
+type CustomLimits = Pick<InputLimits, "customDataBytes" | "jsonDepth" | "jsonValues" | "options">;
 
 /**
  * Checks the text for a type and gives its canonical form (names sorted), which is part of the digest; of tcc and xa,
@@ -25,7 +25,7 @@ export function readCustomData(type: TransType, text: string, steps: number, lim
   if (data === null) return canonical(data);
   if (typeof data !== "object" || Array.isArray(data)) throw invalid("custom_data", classOf(data), "JSON object");
   if (type === "saga") checkOrder(data, text, steps);
-  else if (type === "msg") checkDelay(text);
+  else if (type === "msg") checkDelay(text, limits.options.delayS);
   else checkWorkflow(data);
   return canonical(data);
 }
@@ -52,12 +52,11 @@ function noStep(steps: number): InvalidInput {
   return new InvalidInput(`custom_data.orders: a step that does not exist met, there are ${steps} (from 0) here`);
 }
 
-function checkDelay(text: string): void {
+function checkDelay(text: string, max: number): void {
   const delay = readDelayS(text);
-  const { min, max } = ranges.delayS;
   if (delay === null) return;
-  if (typeof delay !== "number" || !Number.isInteger(delay) || delay < min || delay > max)
-    throw invalid("custom_data.delay", classOf(delay), `whole seconds from ${min} to ${max}`);
+  if (typeof delay !== "number" || !Number.isInteger(delay) || delay < 0 || delay > max)
+    throw invalid("custom_data.delay", classOf(delay), `whole seconds from 0 to ${max}`);
 }
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

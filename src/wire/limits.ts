@@ -3,6 +3,15 @@
  * configured otherwise.
  */
 
+/** Largest values of options (D25), seconds but for the count `retryLimit`. */
+export interface OptionMaxima {
+  readonly requestTimeoutS: number;
+  readonly retryIntervalS: number;
+  readonly timeoutToFailS: number;
+  readonly delayS: number;
+  readonly retryLimit: number;
+}
+
 export interface InputLimits {
   readonly bodyBytes: number;
   readonly payloadBytes: number;
@@ -15,6 +24,7 @@ export interface InputLimits {
   /** Members and array elements of one body together. */
   readonly jsonValues: number;
   readonly customDataBytes: number;
+  readonly options: OptionMaxima;
 }
 
 /** The limits of a server that is told nothing else (reliability 11). */
@@ -28,14 +38,14 @@ export const inputLimits: InputLimits = {
   jsonDepth: 64,
   jsonValues: 20_000,
   customDataBytes: 64 * 1024,
+  options: {
+    requestTimeoutS: 3600,
+    retryIntervalS: 7 * 86_400,
+    timeoutToFailS: 365 * 86_400,
+    delayS: 30 * 86_400,
+    retryLimit: 10_000,
+  },
 };
 
-/** Seconds and counts that options may have (D25); 0 stands for "not given" everywhere. */
-export const ranges = {
-  requestTimeoutS: { min: 1, max: 3600 },
-  retryIntervalS: { min: 1, max: 7 * 86_400 },
-  timeoutToFailS: { min: 1, max: 365 * 86_400 },
-  retryLimit: { min: 1, max: 10_000 },
-  delayS: { min: 0, max: 30 * 86_400 },
-  leaseS: { min: 1, max: 3600 },
-} as const;
+/** Longest lease of a workflow's executor, seconds. */
+export const leaseMaxS = 3600;

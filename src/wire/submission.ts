@@ -11,7 +11,7 @@ import { digestOf } from "./digest.js";
 import { readHeaders } from "./headers.js";
 import { readName } from "./identifier.js";
 import { classOf, InvalidInput, invalid } from "./invalid.js";
-import { type InputLimits, ranges } from "./limits.js";
+import { type InputLimits, leaseMaxS } from "./limits.js";
 import { checkUrlText } from "./url.js";
 
 /** The type that a word names. @throws InvalidInput */
@@ -71,26 +71,27 @@ function checkAction(field: string, action: string, type: "saga" | "msg", limits
 
 /** Options in range, 0 as "not given" (D23, D25). @throws InvalidInput */
 export function readOptions(options: OptionsBody, limits: InputLimits): Options {
+  const max = limits.options;
   return {
     waitResult: options.waitResult,
-    timeoutToFailS: inRange("timeout_to_fail", options.timeoutToFail, ranges.timeoutToFailS),
-    requestTimeoutS: inRange("request_timeout", options.requestTimeout, ranges.requestTimeoutS),
-    retryIntervalS: inRange("retry_interval", options.retryInterval, ranges.retryIntervalS),
-    retryLimit: inRange("retry_limit", options.retryLimit, ranges.retryLimit),
+    timeoutToFailS: inRange("timeout_to_fail", options.timeoutToFail, max.timeoutToFailS),
+    requestTimeoutS: inRange("request_timeout", options.requestTimeout, max.requestTimeoutS),
+    retryIntervalS: inRange("retry_interval", options.retryInterval, max.retryIntervalS),
+    retryLimit: inRange("retry_limit", options.retryLimit, max.retryLimit),
     branchHeaders: readHeaders(options.branchHeaders, limits),
     concurrent: options.concurrent,
   };
 }
 
-function inRange(field: string, value: number, { min, max }: { min: number; max: number }): number | undefined {
+function inRange(field: string, value: number, max: number): number | undefined {
   if (value === 0) return undefined;
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
   const met = value > max ? "too large a number" : classOf(value);
-  throw invalid(field, met, `0 (default) or a whole number from ${min} to ${max}`);
+  throw invalid(field, met, `0 (default) or a whole number from 1 to ${max}`);
 }
 
 function readLease(body: TransactionBody): Submission["lease"] {
-  const seconds = inRange("lease_seconds", body.leaseSeconds, ranges.leaseS);
+  const seconds = inRange("lease_seconds", body.leaseSeconds, leaseMaxS);
   if (seconds === undefined) return undefined;
   return { executorId: readName("executor_id", body.executorId), seconds };
 }

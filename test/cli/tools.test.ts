@@ -15,7 +15,8 @@ let url: string;
 
 beforeAll(async () => {
   const flags = { "Store.Url": "memory:", HttpPort: "0", GrpcPort: "0", LogLevel: "error" } as const;
-  node = await startNode(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
+  const environment = { TANDEM_LIMITS_RETRY_LIMIT: "5", TANDEM_LIMITS_BRANCHES: "3" };
+  node = await startNode(loadConfig({ environment, flags, readFile: () => "" }).config);
   url = node.addresses.http;
   bank = await openBank({ paceMs: 0, onMove: () => {} });
   const api = connect(url);
@@ -169,5 +170,17 @@ describe("tandem doctor", () => {
     expect(out).toMatch(/ok +server +answers at/);
     expect(out).toMatch(/ok +port http +\d+, the running server's/);
     expect(code).toBe(0);
+  });
+});
+
+describe("configured limits", () => {
+  it("are those of the API", async () => {
+    const api = connect(url);
+    const step = { action: "", compensate: "" };
+    const body = { gid: "limited", trans_type: "saga", steps: [step], payloads: ["{}"] };
+    await expect(api.send("POST", "/api/dtmsvr/submit", { ...body, retry_limit: 6 })).rejects.toThrow(/from 1 to 5/);
+    const four = { ...body, steps: [step, step, step, step], payloads: ["", "", "", ""] };
+    await expect(api.send("POST", "/api/dtmsvr/submit", four)).rejects.toThrow(/steps.*3/);
+    await api.send("POST", "/api/dtmsvr/submit", { ...body, retry_limit: 5 });
   });
 });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { ConfigError, loadConfig, type Sources } from "../../src/config/config.js";
 import { environmentName, keyOf, type Path, paths } from "../../src/config/keys.js";
+import { inputLimits } from "../../src/wire/limits.js";
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
@@ -53,8 +54,13 @@ describe("configuration", () => {
       cluster: undefined,
       log: { level: "info", outputs: ["stderr"] },
     });
-    expect(config.limits.input).toMatchObject({ bodyBytes: 4 << 20, payloadBytes: 1 << 20, branches: 1000 });
     expect(warnings).toEqual([]);
+  });
+
+  it("has the limits that clients can rely on", () => {
+    expect(load({}).config.limits.input).toEqual(inputLimits);
+    const file = "Limits: { Delay: 60, RetryLimit: 5 }";
+    expect(load({ file }).config.limits.input.options).toEqual({ ...inputLimits.options, delayS: 60, retryLimit: 5 });
   });
 
   it("lets a later source beat an earlier one: default, DTM's names, file, prefixed names, flags", () => {

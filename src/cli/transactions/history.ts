@@ -23,7 +23,7 @@ export interface Row {
 /** What a line means; the palette follows it. */
 export type Tone = "plain" | "good" | "bad" | "undo";
 
-/** Rows of a history: the events of one commit are one row. A retry is one of its own, with the number it came after. */
+/** Rows of a history: the events of one commit are one row. A retry is a row of its own, with the number before it. */
 export function rowsOf(events: readonly HistoryEvent[]): readonly Row[] {
   const undone = events.some(({ kind }) => kind === "aborting");
   const commits: HistoryEvent[][] = [];

@@ -12,6 +12,7 @@ export interface OptionMaxima {
   readonly retryLimit: number;
 }
 
+/** Sizes past which a request is refused, before anything is stored. */
 export interface InputLimits {
   readonly bodyBytes: number;
   readonly payloadBytes: number;

@@ -119,7 +119,7 @@ export class Keeper implements Ownership {
   }
 
   /** Has seen the store without a gap for a whole lease: only then it may judge others. */
-  get maySee(): boolean {
+  get mayJudge(): boolean {
     return this.#clock.monotonicMs() - (this.#steadySinceMs ?? Number.POSITIVE_INFINITY) >= this.#settings.leaseMs;
   }
 
@@ -313,7 +313,7 @@ export class Keeper implements Ownership {
 
   async #act(sight: Sight): Promise<void> {
     try {
-      const fenced = this.maySee ? await this.#fenceDead(sight) : new Set<string>();
+      const fenced = this.mayJudge ? await this.#fenceDead(sight) : new Set<string>();
       await this.#claimOrphans(sight, fenced);
     } catch (cause) {
       this.#log.warn("ownership_interrupted", { cause: String(cause) });

@@ -8,8 +8,13 @@ import type { Log } from "./ports/observer.js";
 /** Fields that are hidden wherever they stand. */
 const secrets = ["password", "token", "*.password", "*.token"];
 
+/** A log that ends with the process. */
+export interface FileLog extends Log {
+  close(): void;
+}
+
 /** Outputs: `stderr`, `stdout` or a file to append to. `close` flushes. */
-export function createLog(level: string, outputs: readonly string[]): Log & { close(): void } {
+export function createLog(level: string, outputs: readonly string[]): FileLog {
   const streams = outputs.map((output) => pino.destination({ dest: destinationOf(output), sync: true, mkdir: true }));
   const options = {
     level,

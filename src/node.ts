@@ -5,7 +5,7 @@
 import { hostname } from "node:os";
 import { getHeapStatistics } from "node:v8";
 import { Alerts } from "./alerts.js";
-import { createCallers } from "./caller/callers.js";
+import { type CallerOptions, createCallers } from "./caller/callers.js";
 import { packageVersion } from "./cli/version.js";
 import { systemClock } from "./clock.js";
 import type { Config } from "./config/config.js";
@@ -15,12 +15,20 @@ import type { EngineSettings } from "./engine/services.js";
 import { newGid } from "./gateway/gid.js";
 import { createGrpcGateway } from "./gateway/grpc/gateway.js";
 import { createHttpGateway } from "./gateway/http/gateway.js";
-import { createOperations } from "./gateway/operations.js";
-import { createLog } from "./log.js";
+import { createOperations, type Operations } from "./gateway/operations.js";
+import { createLog, type FileLog } from "./log.js";
 import { Metrics } from "./metrics/metrics.js";
+import type { Backup } from "./ports/backup.js";
+import type { Callers } from "./ports/caller.js";
+import type { Clock } from "./ports/clock.js";
+import type { Coordinator } from "./ports/coordinator.js";
 import type { Observer } from "./ports/observer.js";
 import type { Ownership } from "./ports/ownership.js";
+import type { Store } from "./ports/store.js";
+import type { EngineStats, Targets } from "./ports/targets.js";
+import type { KeyValues } from "./ports/topics.js";
 import { openEmbedded } from "./stores.js";
+import type { Json } from "./wire/encode.js";
 
 /** A node that takes requests. */
 export interface RunningNode {
@@ -30,68 +38,119 @@ export interface RunningNode {
   close(graceMs: number): Promise<void>;
 }
 
-/** One process with an embedded store owns every shard for ever. */
-const owner: Ownership = { epochOf: () => 1, remainingMs: () => Number.POSITIVE_INFINITY, lost: () => {} };
+/** What is made of a configuration before anything is known about stores and other nodes. */
+export interface Surroundings {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: FileLog;
+  readonly metrics: Metrics;
+  readonly alerts: Alerts;
+  readonly callers: Callers;
+  readonly observer: Observer;
+  /** "host:port" of this node's own APIs, known once it listens: no branch may lead there. */
+  readonly ownAddresses: string[];
+}
 
-/** Starts a node. @throws when a port or the store cannot be had; nothing is left open then. */
+/** What stands behind the gateways: an engine with its store, alone or as a member of a cluster. */
+export interface Heart {
+  /** The node's name. */
+  readonly name: string;
+  /** Takes requests on any gid. */
+  readonly coordinator: Coordinator;
+  readonly targets: Targets;
+  stats(): EngineStats;
+  readonly store: Store;
+  readonly keyValues: KeyValues;
+  readonly backup: Backup | undefined;
+  /** The time that stored times are compared with. */
+  readonly clock: Clock;
+  /** The cluster as this node sees it, for `/api/v1/cluster`. */
+  readonly cluster?: (() => Json) | undefined;
+  /** The gateways listen: begins to work. */
+  start(operations: Operations): Promise<void>;
+  /** Gives up what others can go on with, while the gateways still answer. */
+  leave(graceMs: number): Promise<void>;
+  /** The gateways are closed: ends in good order, the store included. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Starts a node with a store of its own. @throws when a port or the store cannot be had; nothing is left open then. */
 export async function startNode(config: Config): Promise<RunningNode> {
-  if (config.store.kind === "mysql") throw new Error("a store of several nodes is started by the clustered root");
+  const surroundings = surround(config);
+  return runNode(surroundings, await embedded(surroundings));
+}
+
+/** Opens nothing yet. `extra` are ways to call participants that need a connection of the node's. */
+export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}): Surroundings {
   const clock = systemClock();
   const log = createLog(config.log.level, config.log.outputs);
   const metrics = new Metrics(log, { http: "fastify", grpc: "grpc-js" });
   const alerts = new Alerts(config.alert.webHook, clock, log);
+  const ownAddresses: string[] = [];
+  const callers = createCallers({ ...callerOptions(config, ownAddresses), ...extra });
+  return { config, clock, log, metrics, alerts, callers, observer: observe(metrics, alerts), ownAddresses };
+}
+
+/** One process with an embedded store owns every shard for ever. */
+const owner: Ownership = { epochOf: () => 1, remainingMs: () => Number.POSITIVE_INFINITY, lost: () => {} };
+
+async function embedded({ config, clock, log, callers, observer }: Surroundings): Promise<Heart> {
+  if (config.store.kind === "mysql") throw new Error("a store of several nodes is started by the clustered root");
   const { store, keyValues, backup } = await openEmbedded(config.store);
-  const own: string[] = [];
-  const callers = createCallers(callerOptions(config, own));
-  const observer = observe(metrics, alerts);
   const engine = new Engine(
     { store, keyValues, callers, ownership: owner, clock, random: Math.random, observer, log },
     engineSettings(config),
   );
+<<<<<<< HEAD
   const limits = config.limits.input;
+=======
+  return {
+    ...{ name: hostname(), coordinator: engine, targets: engine.targets, store, keyValues, backup, clock },
+    stats: () => engine.stats(),
+    start: async () => engine.start(),
+    leave: async () => {},
+    async close(graceMs) {
+      await engine.close(graceMs);
+      await store.close();
+    },
+  };
+}
+
+/** Puts the gateways before a heart. @throws when a port cannot be had or the heart does not start */
+export async function runNode(surroundings: Surroundings, heart: Heart): Promise<RunningNode> {
+  const { config, log, metrics, alerts, callers } = surroundings;
+  const { clock, store, targets, backup, cluster } = heart;
+  const limits = config.limits.input;
+>>>>>>> 79935c2 (Participants over NATS; a node's root takes any heart behind its gateways; the cluster as a node sees it)
   const operations = createOperations({
-    coordinator: engine,
-    store,
-    keyValues,
-    callers,
-    clock,
-    limits,
+    ...{ coordinator: heart.coordinator, store, keyValues: heart.keyValues, callers, clock, limits },
     newGid: () => newGid(clock.nowMs()),
     timeoutToFailMs: config.defaults.timeoutToFailMs,
   });
+  const stats = () => heart.stats();
+  const node = {
+    ...{ name: heart.name, version: packageVersion(), store: storeName(config.store) },
+    startedAtMs: clock.nowMs(),
+  };
   const http = createHttpGateway({
-    operations,
-    limits,
-    metrics,
-    log,
-    clock,
-    store,
-    stats: () => engine.stats(),
-    targets: engine.targets,
-    backup,
-    node: { name: hostname(), version: packageVersion(), store: storeName(config.store), startedAtMs: clock.nowMs() },
+    ...{ operations, limits, metrics, log, clock, store, stats, targets, backup, cluster, node },
   });
-  const grpc = createGrpcGateway({
-    operations,
-    limits,
-    metrics,
-    log,
-    clock,
-    ready: () => engine.stats().storeUnavailableMs === undefined,
-  });
+  const ready = () => stats().storeUnavailableMs === undefined;
+  const grpc = createGrpcGateway({ operations, limits, metrics, log, clock, ready });
   const end = async (graceMs: number) => {
-    await Promise.all([http.close(), grpc.close(), engine.close(graceMs)]);
+    const untilMs = clock.monotonicMs() + graceMs;
+    await heart.leave(graceMs * 0.7);
+    await Promise.all([http.close(), grpc.close(), heart.close(Math.max(0, untilMs - clock.monotonicMs()))]);
     await callers.close();
     alerts.close();
-    await store.close();
     log.info("stopped");
     log.close();
   };
   try {
     const { host, port } = await http.listen({ host: config.host, port: config.httpPort });
     const { port: grpcPort } = await grpc.listen({ host: config.host, port: config.grpcPort });
-    own.push(...ownAddresses(config.host, port), ...ownAddresses(config.host, grpcPort));
-    engine.start();
+    surroundings.ownAddresses.push(...addressesOf(config.host, port), ...addressesOf(config.host, grpcPort));
+    await heart.start(operations);
     log.info("started", { store: storeName(config.store), http: port, grpc: grpcPort });
     const addresses = { http: `http://${urlHost(host)}:${port}`, grpc: `${urlHost(host)}:${grpcPort}` };
     return { addresses, close: end };
@@ -128,7 +187,7 @@ export function engineSettings({ limits, defaults, alert, ...config }: Config): 
   };
 }
 
-function callerOptions(config: Config, own: readonly string[]) {
+function callerOptions(config: Config, own: readonly string[]): CallerOptions {
   const { ca, cert, key, localhostAs } = config.participants;
   return {
     strictResults: config.strictResults,
@@ -155,7 +214,7 @@ function observe(metrics: Metrics, alerts: Alerts): Observer {
 }
 
 /** "host:port" of this node's APIs, under every name that leads here. */
-function ownAddresses(host: string, port: number): readonly string[] {
+function addressesOf(host: string, port: number): readonly string[] {
   const names = host === "0.0.0.0" || host === "::" ? ["127.0.0.1", "[::1]", "localhost", hostname()] : [urlHost(host)];
   const loopback = host === "127.0.0.1" || host === "::1" ? ["localhost"] : [];
   return [...names, ...loopback].map((name) => `${name}:${port}`);

@@ -7,10 +7,11 @@ import type { Answer, Call, Callers, Target } from "../ports/caller.js";
 import { GrpcCaller } from "./grpc/grpc.js";
 import { callHttp } from "./http.js";
 import { createHttp1Exchange } from "./http1/exchange.js";
+import { callNats, type NatsAccess, refuseSubject } from "./nats.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
-import { type GrpcUrl, type HttpUrl, leadsTo, type ParsedUrl, parseUrl } from "./url.js";
+import { type GrpcUrl, type HttpUrl, leadsTo, type NatsUrl, type ParsedUrl, parseUrl } from "./url.js";
 
 /** What an operator may choose about calls. */
 export interface CallerOptions {
@@ -25,6 +26,8 @@ export interface CallerOptions {
   /** How long an unused connection is kept, milliseconds. Default 4,000. */
   readonly idleMs?: number;
   readonly tls?: TlsOptions;
+  /** For participants at nats://subject; without it there are none. */
+  readonly nats?: NatsAccess;
   /** Name to call instead of `localhost` and `127.0.0.1`, for a server inside a container (S-BR-3). Default none. */
   readonly localhostAs?: string;
 }
@@ -44,7 +47,8 @@ export function createCallers(options: CallerOptions = {}): Callers {
     callHttp(url.secure ? secure : plain, strictResults, url, call, signal);
   const overGrpc = new GrpcCaller(tls);
   const grpc: Way<GrpcUrl> = (url, call, signal) => overGrpc.call(url, call, signal);
-  const ways: Ways = { http, "json-rpc": http, grpc };
+  const nats: Way<NatsUrl> = (url, call, signal) => callNats(options.nats, bodyBytesMax, url, call, signal);
+  const ways: Ways = { http, "json-rpc": http, grpc, nats };
 
   const urls = new Map<string, ParsedUrl>();
   const parse = (protocol: Protocol, url: string): ParsedUrl => {
@@ -61,6 +65,8 @@ export function createCallers(options: CallerOptions = {}): Callers {
     locate: (protocol, url) => {
       const parsed = parse(protocol, url);
       if (parsed.kind === "invalid") return parsed;
+      const refused = parsed.kind === "nats" ? refuseSubject(parsed.subject, options.nats) : undefined;
+      if (refused !== undefined) return { invalid: refused };
       if (leadsTo(ownAddresses(), parsed.host, parsed.port))
         return { invalid: `${parsed.authority} is this server itself, which is no participant` };
       return parsed satisfies Target;

@@ -36,16 +36,26 @@ export interface GrpcUrl extends Target {
 }
 
 /** No caller can take the URL; `invalid` says why, in words for the client. */
+/** A subject that a NATS participant listens on. */
+export interface NatsUrl extends Target {
+  readonly kind: "nats";
+  readonly subject: string;
+  /** Nothing that HTTP could reach. */
+  readonly host: "";
+  readonly port: 0;
+  readonly authority: string;
+}
+
 export interface InvalidUrl {
   readonly kind: "invalid";
   readonly invalid: string;
 }
 
 /** A URL taken apart, by the protocol that will call it. */
-export type ParsedUrl = HttpUrl | GrpcUrl | InvalidUrl;
+export type ParsedUrl = HttpUrl | GrpcUrl | NatsUrl | InvalidUrl;
 
 /**
- * Decides the protocol by S-BR-2 and takes the URL apart. `grpc://` and `grpcs://` say it themselves, in any
+ * Decides the protocol by S-BR-2 and takes the URL apart. `grpc://`, `grpcs://` and `nats://` say it themselves, in any
  * transaction.
  */
 export function parseUrl(protocol: Protocol, url: string): ParsedUrl {
@@ -57,6 +67,7 @@ export function parseUrl(protocol: Protocol, url: string): ParsedUrl {
   if (scheme === "http" || scheme === "https")
     return parseHttp(scheme, url, protocol === "json-rpc" && url.includes("method") ? "json-rpc" : "http");
   if (scheme === "grpc" || scheme === "grpcs") return parseGrpc(scheme === "grpcs", url.slice(scheme.length + 3));
+  if (scheme === "nats") return parseNats(url.slice("nats://".length));
   if (scheme !== undefined) return invalid(`nothing here calls URLs of scheme '${scheme}'`);
   if (protocol === "http") return invalid("a URL of an http transaction begins with http:// or https://");
   return parseGrpc(false, url);
@@ -84,6 +95,17 @@ function parseGrpc(secure: boolean, rest: string): ParsedUrl {
   if ("invalid" in place) return place;
   const origin = `${secure ? "grpcs" : "grpc"}://${place.host.includes(":") ? `[${place.host}]` : place.host}:${place.port}`;
   return { kind: "grpc", secure, ...place, authority, method, origin, target: origin + method };
+}
+
+/** Tokens of printable ASCII; `$` and `_` at the beginning are NATS' own subjects and inboxes. */
+function parseNats(subject: string): ParsedUrl {
+  const wrong = subject.split(".").find((token) => !/^[\x21-\x29\x2b-\x2d\x2f-\x3d\x3f-\x7e]+$/.test(token));
+  if (wrong === "") return invalid("a NATS address is nats://subject without empty tokens");
+  if (wrong !== undefined)
+    return invalid(`a NATS subject has printable tokens without wildcards, here one is '${wrong}'`);
+  if (/^[$_]/.test(subject)) return invalid("a NATS subject of a participant does not begin with $ or _");
+  const origin = `nats://${subject}`;
+  return { kind: "nats", subject, host: "", port: 0, authority: subject, origin, target: origin };
 }
 
 function parseAuthority(scheme: "http" | "https", text: string) {

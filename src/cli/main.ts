@@ -1,32 +1,8 @@
 #!/usr/bin/env node
 /**
- * The program `tandem`: hands the real world (arguments, environment, streams, signals) to `run` and leaves with its
- * code.
+ * The program `tandem` without clusters: embedded stores only. `cluster/main.ts` is what is installed.
  */
-import { basename, relative } from "node:path";
 import { startNode } from "../node.js";
-import { processTerminal } from "./process.js";
-import { run } from "./program.js";
+import { enter } from "./enter.js";
 
-/** The first signal asks for a good end, the second one ends at once: 128 and its number, as shells have it. */
-function untilStopped(): Promise<string> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const [signal, number] of [
-      ["SIGTERM", 15],
-      ["SIGINT", 2],
-    ] as const) {
-      process.on(signal, () => {
-        if (asked) process.exit(128 + number);
-        asked = true;
-        resolve(signal);
-      });
-    }
-  });
-}
-
-const path = process.argv[1] ?? "tandem";
-const command = basename(path) === "tandem" ? "tandem" : `node ${relative(process.cwd(), path)}`;
-const context = { command, terminal: processTerminal(), environment: process.env, untilStopped };
-process.exitCode = await run(process.argv.slice(2), context, startNode);
-process.exit();
+await enter(startNode);

@@ -8,6 +8,7 @@ import type { Meters } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
 import type { Store } from "../../ports/store.js";
 import type { EngineStats, Targets } from "../../ports/targets.js";
+import type { Json } from "../../wire/encode.js";
 import type { InputLimits } from "../../wire/limits.js";
 import type { Operations } from "../operations.js";
 import { dtmRoutes } from "./dtm.js";
@@ -32,6 +33,8 @@ export interface HttpGatewayDeps {
   readonly targets: Targets;
   /** Where the store can be copied while it runs. */
   readonly backup?: Backup | undefined;
+  /** The cluster as this node sees it; without one the node is alone. */
+  readonly cluster?: (() => Json) | undefined;
   readonly node: NodeInfo;
   /** Where `httpSettings` are not to count. */
   readonly settings?: Partial<HttpSettings>;

@@ -163,8 +163,19 @@ function commandRoutes({ operations, limits }: HttpGatewayDeps): readonly Route[
   ];
 }
 
-function nodeRoutes({ operations, store, stats, targets, node, clock }: HttpGatewayDeps): readonly Route[] {
+function nodeRoutes({ operations, store, stats, targets, node, clock, cluster }: HttpGatewayDeps): readonly Route[] {
   return [
+    get(
+      "/cluster",
+      {
+        id: "getCluster",
+        summary: "Nodes, shards by owner and epoch, leases, and what is on the move; of a lone node just its name",
+        tag: "node",
+        answer: shapes.cluster,
+        refusals: [],
+      },
+      () => valueAnswer(cluster?.() ?? { node: node.name, clustered: false }),
+    ),
     get(
       "/targets",
       {

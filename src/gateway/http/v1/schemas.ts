@@ -147,6 +147,43 @@ export const nodeStatus = Type.Object({
   transactions: Type.Array(Type.Object({ trans_type: transType, status, transactions: Type.Integer({ minimum: 0 }) })),
 });
 
+/** Of a node alone only `node` and `clustered`. */
+export const cluster = Type.Object({
+  node: Type.String(),
+  clustered: Type.Boolean(),
+  incarnation: Type.Optional(Type.Integer()),
+  lease_ms: Type.Optional(Type.Integer({ description: "Left of the own lease; not above 0: the node stands still." })),
+  suspended: Type.Optional(Type.Boolean()),
+  may_fence: Type.Optional(Type.Boolean()),
+  handing_over: Type.Optional(Type.Array(Type.Integer())),
+  nodes: Type.Optional(
+    Type.Array(
+      Type.Object({
+        node: Type.String(),
+        incarnation: Type.Integer(),
+        state: Type.String(),
+        address: Type.String(),
+        lease_ms: Type.Integer(),
+        shards: Type.Integer(),
+      }),
+    ),
+  ),
+  shards: Type.Optional(
+    Type.Array(Type.Object({ shard: Type.Integer(), owner: Type.String(), epoch: Type.Integer() })),
+  ),
+  misplaced: Type.Optional(
+    Type.Array(
+      Type.Object({
+        shard: Type.Integer(),
+        epoch: Type.Integer(),
+        owner: Type.String(),
+        desired: Type.String(),
+        why: Type.String(),
+      }),
+    ),
+  ),
+});
+
 /** Who parks a transaction and why; both may be left out. */
 export const parkBody = Type.Object({ by: Type.Optional(Type.String()), reason: Type.Optional(Type.String()) });
 

@@ -46,6 +46,7 @@ export interface NatsUrl extends Target {
   readonly authority: string;
 }
 
+/** Why no caller can take a URL. */
 export interface InvalidUrl {
   readonly kind: "invalid";
   readonly invalid: string;

@@ -101,9 +101,6 @@ async function embedded({ config, clock, log, callers, observer }: Surroundings)
     { store, keyValues, callers, ownership: owner, clock, random: Math.random, observer, log },
     engineSettings(config),
   );
-<<<<<<< HEAD
-  const limits = config.limits.input;
-=======
   return {
     ...{ name: hostname(), coordinator: engine, targets: engine.targets, store, keyValues, backup, clock },
     stats: () => engine.stats(),
@@ -121,7 +118,6 @@ export async function runNode(surroundings: Surroundings, heart: Heart): Promise
   const { config, log, metrics, alerts, callers } = surroundings;
   const { clock, store, targets, backup, cluster } = heart;
   const limits = config.limits.input;
->>>>>>> 79935c2 (Participants over NATS; a node's root takes any heart behind its gateways; the cluster as a node sees it)
   const operations = createOperations({
     ...{ coordinator: heart.coordinator, store, keyValues: heart.keyValues, callers, clock, limits },
     newGid: () => newGid(clock.nowMs()),

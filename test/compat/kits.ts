@@ -44,6 +44,9 @@ type Kit = (around: Surroundings, folder: string) => Promise<readonly Step[]>;
 
 const kits: Readonly<Record<string, Kit>> = { go, "go-official": goOfficial, python, java };
 
+/** Folders that a kit's build looks for beside its own. */
+const siblings: Readonly<Record<string, readonly string[]>> = { "go-official": ["go"] };
+
 /** Names of the kits that the folder holds, in the order in which they are to be run. */
 export function kitsIn(folder: string): readonly string[] {
   return Object.keys(kits).filter((name) => existsSync(join(folder, name)));
@@ -54,7 +57,8 @@ export async function runKit(name: string, from: string, to: string, around: Sur
   const kit = kits[name];
   if (kit === undefined) throw new Error(`no kit '${name}', only ${Object.keys(kits).join(", ")}`);
   const folder = join(to, name);
-  await cp(join(from, name), folder, { recursive: true });
+  for (const part of [name, ...(siblings[name] ?? [])])
+    await cp(join(from, part), join(to, part), { recursive: true });
   let ending: Ending = { kit: name, closing: "did not start", passed: false };
   for (const step of await kit(around, folder)) {
     const { closing, passed } = await runStep(step, folder, join(to, `${name}.log`));

@@ -12,7 +12,8 @@ export const exitCodes = {
   usage: 2,
   /** The folder or database belongs to another running process. */
   inUse: 3,
-  portTaken: 4,
+  /** Another process runs under this node's name, or the store went back on what it had committed. */
+  ownership: 4,
   /** The store cannot be opened, read or written. */
   store: 5,
   /** No server answers. */
@@ -20,6 +21,7 @@ export const exitCodes = {
   notFound: 7,
   /** The state of the transaction forbids it. */
   refused: 8,
+  portTaken: 9,
 } as const;
 
 /** Key of the table. */

@@ -72,11 +72,12 @@ const exitNames: Readonly<Record<ExitCode, string>> = {
   failed: "something unforeseen",
   usage: "wrong arguments or configuration",
   inUse: "store in use by another process",
-  portTaken: "port taken",
+  ownership: "another process runs under this node's name",
   store: "store cannot be used",
   unreachable: "no server answers",
   notFound: "no such transaction, topic, …",
   refused: "the transaction's state forbids it",
+  portTaken: "port taken",
 };
 
 const exitText = `

@@ -121,8 +121,8 @@ describe("tandem serve", () => {
   });
 
   it.each([
-    [{ code: "EADDRINUSE", port: 7 }, 4, /port 7 on 127.0.0.1 is taken.*ss -ltnp 'sport = :7'.*--http-port N/s],
-    [{ code: "EADDRINUSE", port: 36790 }, 4, /--grpc-port N/],
+    [{ code: "EADDRINUSE", port: 7 }, 9, /port 7 on 127.0.0.1 is taken.*ss -ltnp 'sport = :7'.*--http-port N/s],
+    [{ code: "EADDRINUSE", port: 36790 }, 9, /--grpc-port N/],
     [{ code: "EACCES", port: 80 }, 2, /port 80 is not for ordinary users.*above 1023/s],
     [{ code: "EADDRNOTAVAIL", port: 7 }, 2, /this machine has no address 127.0.0.1/],
     [{ reason: "inUse", pid: 4711 }, 3, /tandem-data is in use by process 4711.*kill 4711.*--store lmdb:DIR/s],

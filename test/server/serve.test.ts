@@ -137,11 +137,11 @@ describe("the program", () => {
     await ready(third);
   });
 
-  it("names a taken port, with exit code 4", async () => {
+  it("names a taken port, with exit code 9", async () => {
     const holder = await participant();
     const port = new URL(holder.url).port;
     const node = start(["serve", "--store", "memory:", "--http-port", port, "--grpc-port", "0"]);
-    expect(await node.ended).toBe(4);
+    expect(await node.ended).toBe(9);
     expect(node.said.err).toMatch(new RegExp(`port ${port} on 127.0.0.1 is taken.*--http-port N`, "s"));
     holder.close();
   });

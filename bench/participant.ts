@@ -1,7 +1,8 @@
 // The participants, as a process of their own: an HTTP/1.1 server of the least possible cost (raw sockets, ready-made
-// answers),
-// so that what is measured is the coordinator. Reports completions to its parent over file descriptor 3 as pairs of
-// doubles: index of the transaction (-1 - index for a repeated call), microseconds of the machine's monotonic clock.
+// answers) and a gRPC one on bare HTTP/2, so that what is measured is the coordinator. Reports completions to its
+// parent over file descriptor 3 as pairs of doubles: index of the transaction (-1 - index for a repeated call),
+// microseconds of the machine's monotonic clock.
+import { createServer as createHttp2 } from "node:http2";
 import { createServer, Socket } from "node:net";
 import { indexOf, isPattern, SeenCalls } from "./calls.js";
 import { monotonicUs } from "./clock.js";
@@ -33,19 +34,25 @@ function parameter(target: string, name: string): string {
   return target.slice(from, to < 0 ? undefined : to);
 }
 
-/** `target` is `/PATTERN/accept|refuse?…`, the query added by the coordinator. */
-function handle(target: string): Buffer {
-  const [, pattern = "", verdict = ""] = target.split(/[/?]/, 3);
-  const gid = parameter(target, "gid");
-  const op = parameter(target, "op");
-  if (!isPattern(pattern) || gid === "") throw new Error(`not a call of a branch: ${target}`);
+/** One call of a branch at `/PATTERN/accept|refuse`; whether it is accepted. */
+function handle(path: string, gid: string, branchId: string, op: string): boolean {
+  const [, pattern = "", verdict = ""] = path.split("/", 3);
+  if (!isPattern(pattern) || gid === "") throw new Error(`not a call of a branch: ${path}`);
   const index = indexOf(gid);
-  const meaning = calls.see(pattern, index, parameter(target, "branch_id"), op);
+  const meaning = calls.see(pattern, index, branchId, op);
   if (meaning !== "progress") {
     if (report.length === 0) setImmediate(flush);
     report.push(meaning === "completes" ? index : -1 - index, monotonicUs());
   }
-  return verdict === "refuse" && op === "action" ? refused : accepted;
+  return verdict !== "refuse" || op !== "action";
+}
+
+/** `target` has the query that the coordinator added. */
+function handleHttp(target: string): Buffer {
+  const path = target.slice(0, target.indexOf("?"));
+  return handle(path, parameter(target, "gid"), parameter(target, "branch_id"), parameter(target, "op"))
+    ? accepted
+    : refused;
 }
 
 /** Answers every complete request at the start of `bytes`; returns what is left. */
@@ -59,16 +66,40 @@ function serve(socket: Socket, bytes: Buffer): Buffer {
     if (/\r\ntransfer-encoding:/i.test(head)) throw new Error("chunked requests are not read here");
     const total = end + headEnd.length + Number(length);
     if (rest.length < total) return rest;
-    socket.write(handle(head.slice(head.indexOf(" ") + 1, head.indexOf(" HTTP/"))));
+    socket.write(handleHttp(head.slice(head.indexOf(" ") + 1, head.indexOf(" HTTP/"))));
     rest = rest.subarray(total);
   }
 }
 
+const grpc = createHttp2();
+const emptyMessage = Buffer.alloc(5);
+grpc.on("stream", (stream, headers) => {
+  const told = (name: string) => String(headers[name] ?? "");
+  const isAccepted = handle(told(":path"), told("dtm-gid"), told("dtm-branch_id"), told("dtm-op"));
+  stream.on("error", () => {}).resume();
+  if (isAccepted) {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(emptyMessage);
+  } else
+    stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "10" }, { endStream: true });
+});
+
+/** HTTP/1.1 and HTTP/2 on one port: the first bytes of a connection tell. */
 const server = createServer({ noDelay: true }, (socket) => {
-  let rest: Buffer = Buffer.alloc(0);
   socket.on("error", () => socket.destroy());
-  socket.on("data", (bytes) => {
-    rest = serve(socket, rest.length === 0 ? bytes : Buffer.concat([rest, bytes]));
+  socket.once("readable", () => {
+    const first = socket.read() as Buffer | null;
+    if (first === null) return;
+    if (first.toString("latin1", 0, 3) === "PRI") {
+      socket.unshift(first);
+      grpc.emit("connection", socket);
+      return;
+    }
+    let rest = serve(socket, first);
+    socket.on("data", (bytes) => {
+      rest = serve(socket, rest.length === 0 ? bytes : Buffer.concat([rest, bytes]));
+    });
   });
 });
 

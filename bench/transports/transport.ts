@@ -1,6 +1,7 @@
 // How the load generator speaks to a coordinator. One file per protocol beside this one; `openTransport` picks by the
 // address.
 import type { Pattern } from "../patterns.js";
+import { openGrpc } from "./grpc.js";
 import { openHttp } from "./http.js";
 
 /** One client of the closed loop, with connections of its own; one transaction at a time. */
@@ -16,7 +17,7 @@ export interface Initiator {
 /** Makes clients of one protocol. */
 export type Transport = (address: string, pattern: Pattern, participantPort: number) => Promise<Initiator>;
 
-const transports: Readonly<Record<string, Transport>> = { "http:": openHttp };
+const transports: Readonly<Record<string, Transport>> = { "http:": openHttp, "grpc:": openGrpc };
 
 /** Connects one client to `address`, whose scheme picks the protocol. */
 export function openTransport(address: string, pattern: Pattern, participantPort: number): Promise<Initiator> {

@@ -11,7 +11,16 @@ import { callNats, type NatsAccess, refuseSubject } from "./nats.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
-import { type GrpcUrl, type HttpUrl, leadsTo, type NatsUrl, type ParsedUrl, parseUrl } from "./url.js";
+import {
+  type GrpcUrl,
+  type HttpUrl,
+  leadsTo,
+  type NatsUrl,
+  type ParsedUrl,
+  type Place,
+  parseUrl,
+  placesOf,
+} from "./url.js";
 
 /** What an operator may choose about calls. */
 export interface CallerOptions {
@@ -50,6 +59,14 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const nats: Way<NatsUrl> = (url, call, signal) => callNats(options.nats, bodyBytesMax, url, call, signal);
   const ways: Ways = { http, "json-rpc": http, grpc, nats };
 
+  let own: readonly Place[] = [];
+  let ownTexts = "";
+  const ownPlaces = (): readonly Place[] => {
+    const addresses = ownAddresses();
+    const texts = addresses.join();
+    if (texts !== ownTexts) [own, ownTexts] = [placesOf(addresses), texts];
+    return own;
+  };
   const urls = new Map<string, ParsedUrl>();
   const parse = (protocol: Protocol, url: string): ParsedUrl => {
     const key = `${protocol} ${url}`;
@@ -67,7 +84,7 @@ export function createCallers(options: CallerOptions = {}): Callers {
       if (parsed.kind === "invalid") return parsed;
       const refused = parsed.kind === "nats" ? refuseSubject(parsed.subject, options.nats) : undefined;
       if (refused !== undefined) return { invalid: refused };
-      if (leadsTo(ownAddresses(), parsed.host, parsed.port))
+      if (leadsTo(ownPlaces(), parsed.host, parsed.port))
         return { invalid: `${parsed.authority} is this server itself, which is no participant` };
       return parsed satisfies Target;
     },

@@ -129,16 +129,26 @@ function invalid(why: string): InvalidUrl {
   return { kind: "invalid", invalid: why };
 }
 
-/**
- * Does the address lead to one of `own` ("host:port")? All names of the loopback count as one, and an own address that
- * listens everywhere is met by every loopback address.
- */
-export function leadsTo(own: readonly string[], host: string, port: number): boolean {
-  return own.some((address) => {
-    const parsed = parseAuthority("http", address);
-    if ("invalid" in parsed || parsed.port !== port) return false;
-    return parsed.host === host || (isLocal(parsed.host) && isLocal(host));
+/** A host and port; local ones count as one host. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The places of "host:port" texts; what is none is left out. */
+export function placesOf(addresses: readonly string[]): readonly Place[] {
+  return addresses.flatMap((address) => {
+    const place = parseAuthority("http", address);
+    return "invalid" in place ? [] : [place];
   });
+}
+
+/**
+ * Does the address lead to one of `own`? All names of the loopback count as one, and an own address that listens
+ * everywhere is met by every loopback address.
+ */
+export function leadsTo(own: readonly Place[], host: string, port: number): boolean {
+  return own.some((place) => place.port === port && (place.host === host || (isLocal(place.host) && isLocal(host))));
 }
 
 function isLocal(host: string): boolean {

@@ -84,7 +84,7 @@ export async function startNode(config: Config): Promise<RunningNode> {
 export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}): Surroundings {
   const clock = systemClock();
   const log = createLog(config.log.level, config.log.outputs);
-  const metrics = new Metrics(log, { http: "fastify", grpc: "grpc-js" });
+  const metrics = new Metrics(log, { http: "fastify", grpc: `node:http2 ${process.versions.nghttp2}` });
   const alerts = new Alerts(config.alert.webHook, clock, log);
   const ownAddresses: string[] = [];
   const callers = createCallers({ ...callerOptions(config, ownAddresses), ...extra });

@@ -44,8 +44,16 @@ export interface ApiOptions {
   readonly timeoutMs?: number;
 }
 
+/** Time as the client sees it; a test kit gives one of its own. */
+export interface ClientClock {
+  nowMs(): number;
+  /** Resolves after `ms`, rejects at once with the signal's reason when it is aborted. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
 /** The coordinator behind all its endpoints. */
 export interface Api {
+  readonly clock: ClientClock;
   /**
    * Resolves with the answer that an endpoint gave. Asks again, at another endpoint, after a lost connection and after
    * 502, 503, 504; rejects with DTX_UNREACHABLE when that did not help either: then the request may or may not have
@@ -61,16 +69,22 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** No try starts later than this after the first one, default 10 s. */
   readonly totalMs: number;
+  /** Longest pause before the second try; it doubles with each further one, up to 2 s. Default 100 ms. */
+  readonly firstBackoffMs: number;
 }
 
 /** Five tries within ten seconds: longer than a take-over by another node takes. */
-export const defaultRetry: RetryPolicy = { attempts: 5, totalMs: 10_000 };
+export const defaultRetry: RetryPolicy = { attempts: 5, totalMs: 10_000, firstBackoffMs: 100 };
 
 const defaultTimeoutMs = 10_000;
-const backoffMs = { first: 50, max: 2_000 } as const;
+const backoffMaxMs = 2_000;
 
 /** Tries endpoints in turn, starting with the one that answered last. */
-export function failover(endpoints: readonly Endpoint[], policy: RetryPolicy = defaultRetry): Api {
+export function failover(
+  endpoints: readonly Endpoint[],
+  policy: RetryPolicy = defaultRetry,
+  clock: ClientClock = realClock,
+): Api {
   if (endpoints.length === 0) throw new TandemError("DTX_INVALID_INPUT", "the client has no endpoint");
   let preferred = 0;
 
@@ -83,19 +97,20 @@ export function failover(endpoints: readonly Endpoint[], policy: RetryPolicy = d
   }
 
   return {
+    clock,
     async call(operation, body, options = {}) {
-      const deadline = Date.now() + policy.totalMs;
+      const deadline = clock.nowMs() + policy.totalMs;
       for (let count = 1; ; count++) {
         options.signal?.throwIfAborted();
         try {
           return await attempt(operation, body, options);
         } catch (error) {
           options.signal?.throwIfAborted();
-          const waitMs = Math.random() * Math.min(backoffMs.max, backoffMs.first * 2 ** count);
-          if (count >= policy.attempts || Date.now() + waitMs > deadline)
+          const waitMs = Math.random() * Math.min(backoffMaxMs, policy.firstBackoffMs * 2 ** (count - 1));
+          if (count >= policy.attempts || clock.nowMs() + waitMs > deadline)
             throw unreachable(endpoints, operation, body, error);
           preferred = (preferred + 1) % endpoints.length;
-          await pause(waitMs, options.signal);
+          await clock.pause(waitMs, options.signal);
         }
       }
     },
@@ -118,21 +133,22 @@ function unreachable(endpoints: readonly Endpoint[], operation: Operation, body:
   });
 }
 
-/** Resolves after `ms`, rejects at once with the signal's reason when it is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    if (signal?.aborted) stop();
-    else signal?.addEventListener("abort", stop, { once: true });
-  });
-}
+const realClock: ClientClock = {
+  nowMs: () => Date.now(),
+  pause: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      const stop = () => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      }, ms);
+      if (signal?.aborted) stop();
+      else signal?.addEventListener("abort", stop, { once: true });
+    }),
+};
 
 /**
  * The coordinator said no: bad content (400), unknown gid (404), a state that does not allow it (409). `status` is its

@@ -1,6 +1,14 @@
 // The client: one object per process, made from addresses and settings, from which global transactions are started.
 
-import { type Api, accepted, defaultRetry, type Endpoint, failover, type RetryPolicy } from "./api.js";
+import {
+  type Api,
+  accepted,
+  type ClientClock,
+  defaultRetry,
+  type Endpoint,
+  failover,
+  type RetryPolicy,
+} from "./api.js";
 import type { ParticipantAccess } from "./call.js";
 import { type Duration, toMs } from "./duration.js";
 import type { GlobalOptions, GlobalState } from "./global.js";
@@ -23,6 +31,8 @@ export interface ClientOptions {
   /** Longest wait for a participant that this client calls itself (try, xa action); default 10 s. */
   readonly callTimeout?: Duration;
   readonly retry?: Partial<RetryPolicy>;
+  /** For tests with a time of their own. */
+  readonly clock?: ClientClock;
   /** Used for the coordinator's HTTP API and for participants. */
   readonly fetch?: Fetch;
   /** Maps a participant's URL to one reachable from this process. */
@@ -57,7 +67,7 @@ export interface Client extends AsyncDisposable {
 export function createClient(options: ClientOptions): Client {
   const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
   const endpoints = options.endpoints.map((one) => (typeof one === "string" ? httpEndpoint(one, fetch) : one));
-  const api = failover(endpoints, { ...defaultRetry, ...options.retry });
+  const api = failover(endpoints, { ...defaultRetry, ...options.retry }, options.clock);
   const rewriteUrl = options.rewriteUrl ?? ((url: string) => url);
   const access: ParticipantAccess = { fetch, rewriteUrl, timeoutMs: toMs(options.callTimeout ?? "10s") };
   const initiator: Initiator = { api, access, address: options.address ?? endpoints[0]!.address };

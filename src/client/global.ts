@@ -1,7 +1,7 @@
 // What all global transactions have in common: a gid, options in people's units, the body in DTM's names, and the state
 // that a submit or a query comes back with.
 
-import { type Api, type ApiAnswer, type ApiBody, type ApiOptions, accepted, pause, Rejected } from "./api.js";
+import { type Api, type ApiAnswer, type ApiBody, type ApiOptions, accepted, Rejected } from "./api.js";
 import { type Duration, toMs, toSeconds } from "./duration.js";
 import { TandemError } from "./errors.js";
 import { idLengthMax } from "./identity.js";
@@ -108,14 +108,14 @@ export async function submitAndWait(api: Api, body: ApiBody, options: GlobalOpti
   const gid = String(body.gid);
   const { signal } = options;
   const waitMs = options.wait === undefined ? 0 : toMs(options.wait);
-  const deadline = Date.now() + waitMs;
+  const deadline = api.clock.nowMs() + waitMs;
   const timeoutMs = waitMs === 0 ? undefined : Math.min(waitMs, heldReplyMs);
   const answer = await submit(api, body, { signal, timeoutMs }, waitMs > 0);
   if (answer?.status === 200) return { gid, status: waitMs === 0 ? "pending" : "succeeded" };
   for (let poll: number = pollMs.first; ; poll = Math.min(poll * 2, pollMs.max)) {
     const state = (await queryState(api, gid, { signal })) ?? { gid, status: "pending" };
-    if (state.status !== "pending" || Date.now() + poll > deadline) return judged(state, answer);
-    await pause(poll, signal);
+    if (state.status !== "pending" || api.clock.nowMs() + poll > deadline) return judged(state, answer);
+    await api.clock.pause(poll, signal);
   }
 }
 

@@ -20,6 +20,8 @@ const roots: readonly Zone[] = [
   { folder: "src/stores.ts", may: ["src/config", "src/ports", "src/store"], mayNot: ["cluster"] },
   { folder: "src/node", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/cli", may: ["src"], mayNot: ["cluster"] },
+  { folder: "src/embedded", may: ["src"], mayNot: ["cluster"] },
+  { folder: "src/testing", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/demo", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/index.ts", may: ["src"], mayNot: ["cluster"] },
   { folder: "cluster/node.ts", may: ["src", "cluster"], mayNot: [] },

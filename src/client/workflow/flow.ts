@@ -11,7 +11,7 @@ import { type Failure, findBranded, isFailure, messageOf, NonDeterminism, Ongoin
 import { payloadText } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
 import { branchIds } from "../tcc.js";
-import { failedRecord, type Records, replayed } from "./record.js";
+import { failedRecord, type Records, replayed, type StepRecord } from "./record.js";
 
 /** What a step's code gets: its branch, a delivery for barriers, and calls of participants on its behalf. */
 export interface StepScope {
@@ -28,7 +28,11 @@ export interface StepScope {
 export interface Step<T> {
   /** Runs until its end is recorded, so perhaps more than once: use the scope's barrier, or ids of the branch. */
   readonly run: (scope: StepScope) => Promise<T> | T;
-  /** Runs if the workflow fails after this step was started and did not refuse; until it gets through. */
+  /**
+   * Runs if the workflow fails after this step was started; until it gets through. Not for a step that refused, unless
+   * it had called a participant: a lost request of that call may still arrive, and must find itself undone (its
+   * barrier knows).
+   */
   readonly rollback?: (scope: StepScope) => Promise<unknown> | unknown;
   /** Runs after the handler succeeded; until it gets through. */
   readonly commit?: (scope: StepScope) => Promise<unknown> | unknown;
@@ -67,6 +71,8 @@ interface Started {
   readonly name: string;
   readonly step: Step<unknown>;
   refused: boolean;
+  /** Set once it has called a participant: a request of it may still be on the way, even if another one was refused. */
+  called: boolean;
 }
 
 /** Everything else than the handler that a run needs. */
@@ -136,7 +142,7 @@ class Run {
 
   async rollback(reason: string): Promise<void> {
     const { gid, records } = this.#context;
-    const started = this.#started.filter((one) => !one.refused).map((one) => one.branchId);
+    const started = this.#started.filter((one) => !one.refused || one.called).map((one) => one.branchId);
     const intent = records.intent() ?? (await records.keepIntent({ reason, started }));
     const missing = intent.started.filter((id) => !this.#started.some((one) => one.branchId === id));
     if (missing.length > 0) {
@@ -185,21 +191,28 @@ class Run {
     if (known === undefined && intent !== undefined && !intent.started.includes(branchId)) {
       throw new RollingBack(`workflow ${gid} is rolling back, '${name}' is not run`, { gid });
     }
-    const started: Started = { branchId, name, step, refused: known?.status === "failed" };
+    const started: Started = { branchId, name, step, refused: false, called: false };
     this.#started.push(started);
     // Values come from the record on a replay, and went through the record's text on the first run: T is the step's own
     // word.
-    if (known !== undefined) return replayed(known, gid, branchId) as T;
+    if (known !== undefined) return this.#settled(started, known) as T;
     if (intent !== undefined) throw new RollingBack(`workflow ${gid} is rolling back, '${name}' is not run`, { gid });
-    let ended: Awaited<ReturnType<Records["keep"]>>;
+    let ended: StepRecord;
     try {
-      ended = { status: "succeed", step: name, value: await this.#within(branchId, "action", step.run) };
+      const value = await this.#within(branchId, "action", step.run, started);
+      ended = { status: "succeed", step: name, value };
     } catch (error) {
       if (!isFailure(error)) throw error;
-      started.refused = true;
-      ended = failedRecord(name, findBranded(error) as Failure);
+      ended = failedRecord(name, findBranded(error) as Failure, started.called);
     }
-    return replayed(await records.keep(branchId, ended), gid, branchId) as T;
+    return this.#settled(started, await records.keep(branchId, ended)) as T;
+  }
+
+  /** Takes over what the record says of the step, whoever wrote it; then its value, or its refusal. */
+  #settled(started: Started, record: StepRecord): unknown {
+    started.refused = record.status === "failed";
+    started.called = record.status === "failed" && record.called;
+    return replayed(record, this.#context.gid, started.branchId);
   }
 
   #find(branchId: string, name: string): ReturnType<Records["find"]> {
@@ -221,7 +234,12 @@ class Run {
     this.#names.add(name);
   }
 
-  async #within<T>(branchId: string, op: string, work: (scope: StepScope) => Promise<T> | T): Promise<T> {
+  async #within<T>(
+    branchId: string,
+    op: string,
+    work: (scope: StepScope) => Promise<T> | T,
+    started?: Started,
+  ): Promise<T> {
     const { gid, access, headers, signal } = this.#context;
     signal?.throwIfAborted();
     const branch: BranchIdentity = { gid, transType: "workflow", branchId, op };
@@ -231,6 +249,7 @@ class Run {
       delivery,
       async call<Out>(url: string, payload: unknown, own?: Readonly<Record<string, string>>) {
         const body = payloadText(payload, url);
+        if (started !== undefined) started.called = true;
         // The participant's word is taken for its type.
         return (await callParticipant(access, { url, branch, body, headers: { ...headers, ...own }, signal })) as Out;
       },

@@ -8,7 +8,14 @@ import { fromPlain, toPlain } from "./value.js";
 /** A step's settled end. */
 export type StepRecord =
   | { readonly status: "succeed"; readonly step: string; readonly value: unknown }
-  | { readonly status: "failed"; readonly step: string; readonly message: string; readonly details: unknown };
+  | {
+      readonly status: "failed";
+      readonly step: string;
+      readonly message: string;
+      readonly details: unknown;
+      /** It had called a participant before it refused. */
+      readonly called: boolean;
+    };
 
 /** Why and what a workflow is rolling back, recorded before the first rollback. */
 export interface RollbackIntent {
@@ -104,7 +111,7 @@ export class Records {
     const text = JSON.stringify(
       record.status === "succeed"
         ? { step: record.step, value: toPlain(record.value, `step '${record.step}'`) }
-        : { step: record.step, error: { message: record.message, details: record.details } },
+        : { step: record.step, error: { message: record.message, details: record.details, called: record.called } },
     );
     const winner = await this.#register(branchId, "action", record.status, text);
     return winner === undefined ? parse({ status: record.status, data: text }) : this.find(branchId, record.step)!;
@@ -141,8 +148,8 @@ function parse({ status, data }: StoredStep): StepRecord {
   const fields = envelope(data);
   const step = fields === undefined ? "" : String(fields.step);
   if (status !== "failed") return { status: "succeed", step, value: fromPlain(fields?.value) };
-  const { message, details } = Object(fields?.error ?? {}) as { message?: unknown; details?: unknown };
-  return { status: "failed", step, message: String(message ?? data), details };
+  const { message, details, called } = Object(fields?.error ?? {}) as Record<string, unknown>;
+  return { status: "failed", step, message: String(message ?? data), details, called: called === true };
 }
 
 function envelope(data: string): Record<string, unknown> | undefined {
@@ -157,11 +164,12 @@ function envelope(data: string): Record<string, unknown> | undefined {
 }
 
 /** The record of a step that refused, and back to the error it was. */
-export const failedRecord = (step: string, error: Failure): StepRecord => ({
+export const failedRecord = (step: string, error: Failure, called: boolean): StepRecord => ({
   status: "failed",
   step,
   message: messageOf(error),
   details: toPlainOrNothing(error.details),
+  called,
 });
 
 /** Details that cannot be kept are no reason to lose the refusal. */

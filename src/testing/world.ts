@@ -1,0 +1,250 @@
+// One run of a scenario: participants, a coordinator with a store in memory and virtual time, and an initiator's
+// client, all in this process and joined by a network that follows a plan of faults.
+
+import { callHttp } from "../caller/http.js";
+import { unknown } from "../caller/result.js";
+import { parseUrl } from "../caller/url.js";
+import type { Endpoint } from "../client/api.js";
+import { type Client, createClient } from "../client/client.js";
+import type { Fetch } from "../client/http.js";
+import { matchRoute, type Route } from "../client/participant/route.js";
+import { loadConfig } from "../config/config.js";
+import { type EmbeddedCoordinator, embeddedCoordinator } from "../embedded/coordinator.js";
+import { engineSettings } from "../node.js";
+import type { Callers } from "../ports/caller.js";
+import { MemoryStore } from "../store/memory/memory.js";
+import { VirtualClock } from "./clock.js";
+import { type Answered, Network, type Plan } from "./network.js";
+
+/** Base URL under which a scenario's routes are reached by coordinator and initiator. */
+export const participantUrl = "http://participant.test";
+
+/** Timers fired in one run before it counts as endless; a year of retries at the capped interval needs fewer. */
+const timersMax = 20_000;
+
+/** Milliseconds, at least, that are waited without any timer to move to. */
+const idlesMax = 2_000;
+
+/** Milliseconds, at least, that a participant's handler may take before time goes on without it. */
+const patienceMs = 2_000;
+
+/** A world for one run. */
+export interface World {
+  readonly client: Client;
+  readonly network: Network;
+  /** Moves time until `work` is settled. */
+  drive<T>(work: Promise<T>): Promise<T>;
+  /**
+   * Moves time until every transaction is final, also after what was held back is delivered. Rejects if that never
+   * comes.
+   */
+  settle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Makes a world whose participants are `routes`. */
+export function createWorld(routes: () => readonly Route[], plan: Plan): World {
+  const clock = new VirtualClock();
+  const store = new MemoryStore();
+  const parts = { coordinator: undefined as EmbeddedCoordinator | undefined };
+  const network = new Network(plan, {
+    async restartCoordinator() {
+      await drive(parts.coordinator!.close(0));
+      parts.coordinator = start();
+    },
+  });
+  const start = () => startCoordinator(clock, store, network, routes);
+  parts.coordinator = start();
+  let [asking, pausing, patience] = [0, 0, patienceMs];
+  const endpoint: Endpoint = {
+    address: "http://coordinator.test/api/dtmsvr",
+    async call(operation, body, signal) {
+      const branch = body.branch_id === undefined ? "" : ` of ${body.branch_id}`;
+      const label = `initiator → coordinator: ${operation}${branch}`;
+      asking++;
+      try {
+        const deliver = async () => {
+          const { status, body: said } = await parts.coordinator!.endpoint.call(operation, body, signal);
+          return { status, text: JSON.stringify(said) };
+        };
+        const { status, text } = await network.carry({ from: "initiator", label, mayBeRefused: false, deliver });
+        return { status, body: JSON.parse(text) as Record<string, unknown> };
+      } finally {
+        asking--;
+      }
+    },
+  };
+  const client = createClient({
+    endpoints: [endpoint],
+    checkBackUrl: `${participantUrl}/check`,
+    fetch: initiatorFetch(network, routes),
+    clock: {
+      nowMs: () => clock.nowMs(),
+      async pause(ms) {
+        asking++;
+        pausing++;
+        await new Promise<void>((resolve) => void clock.after(ms, resolve));
+        asking--;
+        pausing--;
+      },
+    },
+  });
+
+  async function drive<T>(work: Promise<T>): Promise<T> {
+    let settled = false;
+    const mark = () => {
+      settled = true;
+    };
+    work.then(mark, mark);
+    const steps = stepper("the scenario waits for something that never comes");
+    while (!settled) {
+      await turn();
+      // Code of the initiator's own may be waiting for something real; time stands still meanwhile.
+      if (!settled && asking > 0 && !(await isWorking())) await steps();
+    }
+    return work;
+  }
+
+  async function unfinished(): Promise<number> {
+    const counts = await store.count();
+    const open = counts.filter(({ status }) => status !== "succeed" && status !== "failed");
+    return open.reduce((sum, { transactions }) => sum + transactions, 0);
+  }
+
+  async function finish(): Promise<void> {
+    const steps = stepper("a transaction never becomes final");
+    for (;;) {
+      await turn();
+      if (await isWorking()) continue;
+      if ((await unfinished()) === 0) return;
+      await steps();
+    }
+  }
+
+  /** True while a handler runs, unless it waits for virtual time itself, or seems to hang. */
+  async function isWorking(): Promise<boolean> {
+    if (!network.busy || pausing > 0) {
+      patience = patienceMs;
+      return false;
+    }
+    if (patience === 0) return false;
+    patience--;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return true;
+  }
+
+  /**
+   * Moves to the next timer; where there is none, something real is awaited. Rejects when this goes on for too long.
+   */
+  function stepper(problem: string): () => Promise<void> {
+    let [timers, idles] = [0, 0];
+    return async () => {
+      if (clock.next()) timers++;
+      else {
+        idles++;
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      if (timers > timersMax || idles > idlesMax) throw new Error(problem);
+    };
+  }
+
+  return {
+    client,
+    network,
+    drive,
+    async settle() {
+      await finish();
+      await network.deliverLate();
+      await finish();
+    },
+    close: () => drive(parts.coordinator!.close(0)),
+  };
+}
+
+/** Lets everything that is ready run. */
+async function turn(): Promise<void> {
+  for (let count = 0; count < 3; count++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+const ignore = () => {};
+const silent = { info: ignore, warn: ignore, error: ignore };
+const observer = {
+  finished: ignore,
+  called: ignore,
+  flushed: ignore,
+  lateAnswer: ignore,
+  breaker: ignore,
+  stuck: ignore,
+};
+
+function startCoordinator(
+  clock: VirtualClock,
+  store: MemoryStore,
+  network: Network,
+  routes: () => readonly Route[],
+): EmbeddedCoordinator {
+  const flags = { "Store.Url": "memory:" };
+  const settings = engineSettings(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
+  const callers = participantCallers(network, routes);
+  return embeddedCoordinator(
+    { store, keyValues: store, callers, clock, random: () => 0.5, observer, log: silent },
+    settings,
+  );
+}
+
+/** The coordinator's calls, judged by its own code, over the network of the test. */
+function participantCallers(network: Network, routes: () => readonly Route[]): Callers {
+  return {
+    locate: (protocol, url) => {
+      const parsed = parseUrl(protocol, url);
+      return parsed.kind === "invalid" ? parsed : { origin: parsed.origin, target: parsed.target };
+    },
+    call: (call, signal) => {
+      const url = parseUrl(call.protocol, call.url);
+      if (url.kind !== "http") return Promise.resolve(unknown("the test kit carries plain HTTP only"));
+      const label = `coordinator → participant: ${call.op} of ${call.branchId} at ${url.path}`;
+      const op = `${call.gid} ${call.branchId} ${call.op}`;
+      const mayBeRefused = call.type === "saga" && call.op === "action";
+      const exchange = {
+        send(request: { readonly path: string; readonly body: Uint8Array | undefined }, done: Done) {
+          const deliver = () => answerOf(routes(), request.path, request.body ?? new Uint8Array());
+          network.carry({ from: "coordinator", label, op, mayBeRefused, deliver }).then(
+            ({ status, text }) => done({ status, body: Buffer.from(text), cut: false, encoding: undefined }),
+            (error: Error) => done(error),
+          );
+          return ignore;
+        },
+        close: async () => {},
+      };
+      return callHttp(exchange, false, url, call, signal);
+    },
+    close: async () => {},
+  };
+}
+
+type Done = Parameters<Parameters<typeof callHttp>[0]["send"]>[1];
+
+/** The initiator's own calls: try, xa action, steps of workflows. */
+function initiatorFetch(network: Network, routes: () => readonly Route[]): Fetch {
+  return async (url, init) => {
+    const { pathname, search, searchParams } = new URL(url);
+    const [gid, branchId, op] = ["gid", "branch_id", "op"].map((name) => searchParams.get(name));
+    const label = `initiator → participant: ${op} of ${branchId} at ${pathname}`;
+    const body = typeof init.body === "string" ? init.body : "";
+    const { status, text } = await network.carry({
+      from: "initiator",
+      label,
+      op: `${gid} ${branchId} ${op}`,
+      mayBeRefused: op === "try" || op === "action",
+      deliver: () => answerOf(routes(), pathname + search, body),
+    });
+    return new Response(text, { status });
+  };
+}
+
+async function answerOf(routes: readonly Route[], url: string, body: string | Uint8Array): Promise<Answered> {
+  const found = matchRoute(routes, url);
+  if (found === undefined) return { status: 404, text: '{"error":"no such route"}' };
+  const answer = await found.handle({ url, body });
+  return { status: answer.status, text: answer.body };
+}

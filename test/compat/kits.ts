@@ -57,8 +57,7 @@ export async function runKit(name: string, from: string, to: string, around: Sur
   const kit = kits[name];
   if (kit === undefined) throw new Error(`no kit '${name}', only ${Object.keys(kits).join(", ")}`);
   const folder = join(to, name);
-  for (const part of [name, ...(siblings[name] ?? [])])
-    await cp(join(from, part), join(to, part), { recursive: true });
+  for (const part of [name, ...(siblings[name] ?? [])]) await cp(join(from, part), join(to, part), { recursive: true });
   let ending: Ending = { kit: name, closing: "did not start", passed: false };
   for (const step of await kit(around, folder)) {
     const { closing, passed } = await runStep(step, folder, join(to, `${name}.log`));

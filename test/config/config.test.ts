@@ -156,7 +156,7 @@ describe("configuration", () => {
     expect(load({ flags }).config.cluster).toEqual(cluster);
   });
 
-  it("never shows a password: not in the list of keys, not in a complaint", () => {
+  it("S-BUG-24: never shows a password: not in the list of keys, not in a complaint", () => {
     const environment = {
       STORE_PASSWORD: "hunter2",
       TANDEM_CLUSTER_URL: "nats://u:hunter2@h",

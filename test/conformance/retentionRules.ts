@@ -61,7 +61,7 @@ export function retentionRules(adapter: Adapter): void {
       expect((await on.store.list({}, undefined, 9)).heads).toEqual([]);
     });
 
-    it("never touches what is unfinished, however old", async () => {
+    it("S-BUG-25: never touches what is unfinished, however old", async () => {
       const [waiting, parked] = [on.teller.tell("waiting", { atMs: someTimeMs - 1e9 }), on.teller.tell("parked")];
       await on.must(waiting.created(), parked.created());
       await on.must(parked.parked());

@@ -101,7 +101,7 @@ describe("the program", () => {
     }
   });
 
-  it("ends within 10 s although a participant hangs, and goes on with the transaction after the next start", async () => {
+  it("S-BUG-28: ends within 10 s although a participant hangs, and goes on with the transaction after the next start", async () => {
     const busy = await participant();
     const node = serve("drain");
     const http = await ready(node);

@@ -16,8 +16,8 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/proto ./proto
 COPY --from=build /app/dist ./dist
-RUN install -d -o node -g node /var/lib/tandem && chmod +x dist/src/cli/main.js \
- && ln -s /app/dist/src/cli/main.js /usr/local/bin/tandem
+RUN install -d -o node -g node /var/lib/tandem && chmod +x dist/cluster/main.js \
+ && ln -s /app/dist/cluster/main.js /usr/local/bin/tandem
 USER node
 VOLUME /var/lib/tandem
 EXPOSE 36789 36790

@@ -78,6 +78,7 @@ export class Keeper implements Ownership {
   #lookedMs = Number.NEGATIVE_INFINITY;
   #lookAgain = false;
   #leaving = false;
+  #started = false;
   #ended = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | undefined;
   #duties: Promise<void> | undefined;
@@ -151,9 +152,15 @@ export class Keeper implements Ownership {
     this.#view.learn(rows);
   }
 
+  /** A commit has met rows older than what was committed: nobody may build on this store without looking at it. */
+  regressed(what: string): void {
+    if (!this.#ended) this.#fall("regressed", { what });
+  }
+
   /** Joins; rejects when the store cannot be reached. Renews from then on. */
   async start(): Promise<void> {
     await this.#join();
+    this.#started = true;
     await this.#look();
   }
 
@@ -166,6 +173,7 @@ export class Keeper implements Ownership {
   /** Hands over everything and ends this node's row, within about `graceMs`. */
   async leave(graceMs: number): Promise<void> {
     this.#leaving = true;
+    if (!this.#started || this.#ended) return this.#end();
     const { name, leaseMs, drainMs, moveMax } = this.#settings;
     const untilMs = this.#clock.monotonicMs() + graceMs;
     const leftMs = () => Math.max(0, untilMs - this.#clock.monotonicMs());
@@ -211,7 +219,7 @@ export class Keeper implements Ownership {
 
   /** Looks after `delayMs`, unless a look is due before. */
   #next(delayMs: number): void {
-    if (this.#ended) return;
+    if (this.#ended || !this.#started) return;
     const atMs = this.#clock.monotonicMs() + delayMs;
     if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
     this.#timer?.cancel();

@@ -70,8 +70,10 @@ export interface Heart {
   start(operations: Operations): Promise<void>;
   /** Gives up what others can go on with, while the gateways still answer. */
   leave(graceMs: number): Promise<void>;
-  /** The gateways are closed: ends in good order, the store included. */
+  /** The gateways take nothing new: ends the work in good order, those who wait are told to ask again. */
   close(graceMs: number): Promise<void>;
+  /** The gateways are gone: lets go of everything, the store included. */
+  end(): Promise<void>;
 }
 
 /** Starts a node with a store of its own. @throws when a port or the store cannot be had; nothing is left open then. */
@@ -95,7 +97,8 @@ export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}
 const owner: Ownership = { epochOf: () => 1, remainingMs: () => Number.POSITIVE_INFINITY, lost: () => {} };
 
 async function embedded({ config, clock, log, callers, observer }: Surroundings): Promise<Heart> {
-  if (config.store.kind === "mysql") throw new Error("a store of several nodes is started by the clustered root");
+  if (config.store.kind === "mysql")
+    throw new Error("mysql stores are served by the program dist/cluster/main.js, installed as tandem");
   const { store, keyValues, backup } = await openEmbedded(config.store);
   const engine = new Engine(
     { store, keyValues, callers, ownership: owner, clock, random: Math.random, observer, log },
@@ -106,10 +109,8 @@ async function embedded({ config, clock, log, callers, observer }: Surroundings)
     stats: () => engine.stats(),
     start: async () => engine.start(),
     leave: async () => {},
-    async close(graceMs) {
-      await engine.close(graceMs);
-      await store.close();
-    },
+    close: (graceMs) => engine.close(graceMs),
+    end: () => store.close(),
   };
 }
 
@@ -138,6 +139,7 @@ export async function runNode(surroundings: Surroundings, heart: Heart): Promise
     await heart.leave(graceMs * 0.7);
     await Promise.all([http.close(), grpc.close(), heart.close(Math.max(0, untilMs - clock.monotonicMs()))]);
     await callers.close();
+    await heart.end();
     alerts.close();
     log.info("stopped");
     log.close();

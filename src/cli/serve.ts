@@ -8,7 +8,7 @@ import { resolve } from "node:path";
 import type { Config, Loaded } from "../config/config.js";
 import { masked } from "../config/store.js";
 import type { Context } from "./context.js";
-import { CliError } from "./exit.js";
+import { CliError, type ExitCode } from "./exit.js";
 
 /** A node that takes requests. */
 export interface RunningNode {
@@ -120,7 +120,21 @@ interface FolderTrouble extends NodeJS.ErrnoException {
   readonly pid?: unknown;
 }
 
+/** What a database's errors are called; read without knowing the adapter. */
+const databaseTrouble: Readonly<Record<string, readonly [exit: ExitCode, advice: string]>> = {
+  OwnedElsewhere: ["inUse", "end that node, or let both join a cluster: --cluster nats://… --node NAME"],
+  StoreUnavailable: ["store", "start the database, or correct --store mysql://USER:PASSWORD@HOST:PORT/DB"],
+  SchemaError: ["store", "let one node migrate it, or correct the configuration"],
+  UnknownFormat: ["store", "use the version of tandem that wrote it"],
+};
+
+function databaseFailure(error: Error): unknown {
+  const [exit, advice] = databaseTrouble[error.name] ?? [];
+  return exit === undefined ? error : new CliError(exit, error.message, [advice!], { cause: error });
+}
+
 function storeFailure(error: FolderTrouble, config: Config): unknown {
+  if (config.store.kind === "mysql") return databaseFailure(error);
   if (config.store.kind !== "lmdb") return error;
   const dir = resolve(config.store.dir);
   const other = "or use another folder: --store lmdb:DIR";

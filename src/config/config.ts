@@ -5,6 +5,7 @@
  */
 import type { Defaults } from "../core/transaction.js";
 import type { InputLimits } from "../wire/limits.js";
+import { type ClusterConfig, clusterOf } from "./cluster.js";
 import { fromFile } from "./file.js";
 import { keyOf, type Path, paths, type Values } from "./keys.js";
 import {
@@ -25,14 +26,6 @@ export interface LoadLimits {
   readonly residentTransactions: number;
   readonly activeTransactions: number;
   readonly requestBytes: number;
-}
-
-/** How this node takes part in a cluster. */
-export interface ClusterConfig {
-  readonly url: string;
-  readonly node: string;
-  /** Empty: the address it listens on. */
-  readonly advertise: string;
 }
 
 /** Everything a node has to know. PEM texts, not files: they were read when the configuration was. */
@@ -62,6 +55,8 @@ export interface Config {
     readonly localhostAs: string;
   };
   readonly cluster: ClusterConfig | undefined;
+  /** Of a store that several nodes may use, also by a node alone. */
+  readonly leaseMs: number;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error"; readonly outputs: readonly string[] };
 }
 
@@ -169,7 +164,13 @@ function assemble(draft: Draft): Config {
       key: pem(draft, "Participants.KeyFile"),
       localhostAs: v["Participants.LocalhostAs"],
     },
-    cluster: clusterOf(draft),
+    cluster: clusterOf(
+      v,
+      draft.problems,
+      (path) => origin(draft, path),
+      (path) => pem(draft, path),
+    ),
+    leaseMs: v["Cluster.LeaseMs"],
     log: { level: v.LogLevel, outputs: v["Log.Outputs"].split(",").map((o) => o.trim()) },
   };
 }
@@ -258,22 +259,9 @@ function driverOrigin(driver: Setting | undefined): string {
   return driver === undefined ? "" : `${driver.origin}: `;
 }
 
-function clusterOf(draft: Draft): ClusterConfig | undefined {
-  const { "Cluster.Url": url, "Cluster.Node": node, "Cluster.Advertise": advertise } = draft.values;
-  if (url === "") {
-    for (const path of ["Cluster.Node", "Cluster.Advertise"] as const) {
-      if (draft.values[path] === "") continue;
-      draft.problems.push(
-        `${origin(draft, path)}: is '${draft.values[path]}' without a cluster; needs --cluster nats://…`,
-      );
-    }
-    return undefined;
-  }
-  if (node === "") draft.problems.push(`${origin(draft, "Cluster.Url")}: needs a name for this node, --node NAME`);
-  return { url, node, advertise };
-}
+type PemPath = Extract<Path, `${string}.${"CaFile" | "CertFile" | "KeyFile"}`>;
 
-function pem(draft: Draft, path: "Participants.CaFile" | "Participants.CertFile" | "Participants.KeyFile"): string {
+function pem(draft: Draft, path: PemPath): string {
   const file = draft.values[path];
   if (file === "") return "";
   try {

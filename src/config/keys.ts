@@ -148,6 +148,24 @@ const surroundings = {
   "Cluster.Advertise": {
     ...url(["http", "https"], { flag: "--advertise", about: "URL under which other nodes reach this one." }),
   },
+  "Cluster.Prefix": text(
+    "tandem",
+    { about: "First tokens of every NATS subject of this cluster; another one for each cluster on a NATS." },
+    "tokens of letters, digits, - and _ joined by dots",
+    (t) => /^[A-Za-z0-9][\w-]*(\.[A-Za-z0-9][\w-]*)*$/.test(t) && t.length <= 100,
+  ),
+  "Cluster.Secret": text("", {
+    secret: true,
+    about: "Shared by the nodes: lets them talk by HTTP where NATS cannot carry a message; empty = NATS only.",
+  }),
+  "Cluster.CredsFile": text("", { about: "NATS credentials file (JWT and seed) of this node." }),
+  "Cluster.NkeyFile": text("", { about: "File with the seed of the NKey by which this node signs in to NATS." }),
+  "Cluster.CaFile": text("", { about: "PEM file of the authorities trusted for NATS over TLS." }),
+  "Cluster.CertFile": text("", { about: "PEM file of the client certificate shown to NATS." }),
+  "Cluster.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
+  "Cluster.LeaseMs": integer(300, 60_000, 3000, {
+    about: "Milliseconds after which a silent node's shards are taken over; the same on all nodes.",
+  }),
   LogLevel: word(["debug", "info", "warn", "error"], "info", {
     dtm: true,
     flag: "--log-level",

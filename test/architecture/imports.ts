@@ -25,6 +25,7 @@ const roots: readonly Zone[] = [
   { folder: "src/demo", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/index.ts", may: ["src"], mayNot: ["cluster"] },
   { folder: "cluster/node.ts", may: ["src", "cluster"], mayNot: [] },
+  { folder: "cluster/main.ts", may: ["src", "cluster"], mayNot: [] },
 ];
 
 /** Most special folders first. Files right below `src/store` and its like serve all adapters of that kind. */

@@ -1,0 +1,202 @@
+/**
+ * The composition root of nodes that share a database: a member of a cluster, or the only node of its database. The
+ * gateways before it are those of every node.
+ */
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { CliError } from "../src/cli/exit.js";
+import { packageVersion } from "../src/cli/version.js";
+import type { ClusterConfig } from "../src/config/cluster.js";
+import type { Config } from "../src/config/config.js";
+import { createNatsGateway } from "../src/gateway/nats/gateway.js";
+import type { Operations } from "../src/gateway/operations.js";
+import {
+  engineSettings,
+  type Heart,
+  type RunningNode,
+  runNode,
+  type Surroundings,
+  startNode,
+  surround,
+} from "../src/node.js";
+import type { Bus } from "../src/ports/bus.js";
+import type { ShardRow } from "../src/ports/leases.js";
+import { MysqlLeases } from "../src/store/mysql/leases.js";
+import { agreeOnCluster } from "../src/store/mysql/meta.js";
+import { type MysqlStore, migrateMysql, openMysql } from "../src/store/mysql/mysql.js";
+import { fallbackBus } from "./bus/fallback.js";
+import { type HttpBus, httpBus } from "./bus/http.js";
+import { type NatsLine, natsBus, openNats } from "./bus/nats.js";
+import type { Downfall } from "./keeper.js";
+import { createMember, type Member } from "./member.js";
+import { clusterStatus } from "./status.js";
+
+/** Codes with which a process ends that must not go on (reliability 3): for supervisors, beside those of the tool. */
+const fallCodes: Readonly<Record<Downfall, number>> = { usurped: 4, regressed: 5 };
+
+const fallWords: Readonly<Record<Downfall, string>> = {
+  usurped: "another process runs under the name of this node",
+  regressed: "the database has lost what it had committed; look at it before anybody writes to it again",
+};
+
+/** Starts whatever kind of node a configuration stands for. @throws as `startNode`, OwnedElsewhere, SchemaError */
+export function startAnyNode(config: Config): Promise<RunningNode> {
+  if (config.store.kind === "mysql") return startSharing(config, config.store);
+  if (config.cluster === undefined) return startNode(config);
+  throw new CliError("usage", "a cluster needs a database that its nodes share", [
+    "add --store mysql://USER:PASSWORD@HOST:PORT/DB",
+  ]);
+}
+
+type MysqlChoice = Extract<Config["store"], { kind: "mysql" }>;
+
+async function startSharing(config: Config, choice: MysqlChoice): Promise<RunningNode> {
+  const { cluster } = config;
+  let line: NatsLine | undefined;
+  const nats = cluster && { connection: () => line?.connection, prefix: cluster.prefix };
+  const surroundings = surround(config, nats && { nats });
+  if (cluster !== undefined) line = connectNats(cluster, surroundings);
+  try {
+    await migrateMysql(choice.url);
+    const ways = cluster && line && (await openWays(cluster, line, surroundings, choice.url));
+    return await runNode(surroundings, await share(surroundings, choice, ways));
+  } catch (error) {
+    await line?.close();
+    throw error;
+  }
+}
+
+function connectNats(
+  { url, node, credsFile, nkeyFile, ...pem }: ClusterConfig,
+  { log, clock }: Surroundings,
+): NatsLine {
+  const { ca, cert, key } = pem;
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  const secure = Object.keys(tls).length > 0 ? { tls } : {};
+  return openNats({ url, name: `tandem ${node}`, credsFile, nkeyFile, ...secure }, log, clock);
+}
+
+/** How this node reaches the others, and is reached. */
+interface Ways {
+  readonly line: NatsLine;
+  readonly prefix: string;
+  readonly bus: Bus;
+  /** Under which the node stands in the tables; not empty. */
+  readonly address: string;
+  /** Told once, when the member is made: the buses look up nodes there, and report to it. */
+  bind(member: Member): void;
+}
+
+async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings, url: string): Promise<Ways> {
+  const { node, prefix, secret } = cluster;
+  const { clock, log, config } = at;
+  const clusterId = await agreeOnCluster(url, config.leaseMs, prefix);
+  let member: Member | undefined;
+  const bind = (made: Member) => {
+    member = made;
+  };
+  const overNats = natsBus(line, { prefix, clusterId }, node, (to) => member?.link.undelivered(to));
+  if (secret === "") {
+    log.warn("no_cluster_secret", { effect: "messages that NATS cannot carry wait for it" });
+    return { line, prefix, bus: overNats, address: `nats:${prefix}`, bind };
+  }
+  const advertised = cluster.advertise === "" ? undefined : new URL(cluster.advertise);
+  const overHttp: HttpBus = httpBus({
+    self: node,
+    secret,
+    host: config.host,
+    port: advertised === undefined ? 0 : Number(advertised.port || 80),
+    addressOf: (name) => member?.view.addressOf(name),
+    peers: () =>
+      (member?.view.nodes ?? [])
+        .filter(({ name, state }) => name !== node && state !== "fenced")
+        .map(({ name }) => name),
+    heard: (from) => bus.doubt(from),
+    log,
+  });
+  const bus = fallbackBus(overNats, overHttp, clock, () => line.connection !== undefined);
+  const { port } = await overHttp.listen();
+  const host = config.host === "0.0.0.0" || config.host === "::" ? hostname() : config.host;
+  return {
+    line,
+    prefix,
+    bus,
+    address: advertised?.href ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    bind,
+  };
+}
+
+/** A bus for one who has nobody to talk to. */
+const silence: Bus = { send: () => false, announce: () => {}, receive: () => {}, close: async () => {} };
+
+async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefined): Promise<Heart> {
+  const { config, log, callers, observer } = at;
+  const { leaseMs } = config;
+  const name = config.cluster?.node ?? `${hostname().slice(0, 48)}-${randomBytes(4).toString("hex")}`;
+  const address = ways?.address ?? "";
+  const leases = new MysqlLeases({ url: choice.url, timeoutMs: Math.floor(leaseMs / 2), log });
+  let member: Member;
+  const store: MysqlStore = await openMysql({
+    url: choice.url,
+    connections: Math.min(8, choice.maxConnections),
+    owner: {
+      identity: () => ({ name, incarnation: member.keeper.incarnation }),
+      bumped: (rows: readonly ShardRow[]) => member.keeper.bumped(rows),
+      regressed: (what) => member.keeper.regressed(what),
+    },
+    enlist: (id) => leases.enlist(id),
+    dismiss: (id) => leases.dismiss(id),
+  });
+  const ports = { store, keyValues: store, leases, bus: ways?.bus ?? silence, callers, clock: at.clock };
+  member = createMember(
+    { ...ports, random: Math.random, observer, log },
+    engineSettings(config),
+    { name, address, leaseMs },
+    fall,
+  );
+  ways?.bind(member);
+  let api: { close(): Promise<void> } | undefined;
+  const { engine, keeper, view, coordinator, clock } = member;
+  const startApi = ({ line, prefix }: Ways, operations: Operations) => {
+    const { input: limits } = config.limits;
+    return createNatsGateway({
+      operations,
+      limits,
+      log,
+      clock,
+      prefix,
+      version: packageVersion(),
+      metrics: at.metrics,
+      whenConnected: line.onceConnected,
+    });
+  };
+  return {
+    ...{ name, coordinator, targets: engine.targets, store, keyValues: store, backup: undefined, clock },
+    stats() {
+      const stats = engine.stats();
+      const storeUnavailableMs = stats.storeUnavailableMs ?? (keeper.suspended ? -keeper.remainingMs() : undefined);
+      return { ...stats, storeUnavailableMs };
+    },
+    cluster: () => ({ ...clusterStatus(name, address, keeper, view) }),
+    async start(operations) {
+      await member.start();
+      if (ways !== undefined) api = startApi(ways, operations);
+    },
+    async leave(graceMs) {
+      await keeper.leave(graceMs);
+      await api?.close();
+    },
+    close: (graceMs) => engine.close(graceMs),
+    async end() {
+      await ways?.bus.close();
+      await ways?.line.close();
+      await Promise.all([store.close(), leases.close()]);
+    },
+  };
+}
+
+/** The process must not go on; a supervisor sees why by the code. */
+function fall(why: Downfall): never {
+  process.stderr.write(`tandem: ${fallWords[why]}; this process ends\n`);
+  process.exit(fallCodes[why]);
+}

@@ -1,0 +1,142 @@
+/**
+ * The NATS gateway: every operation by request-reply at `<prefix>.api.<operation>`, any node of the cluster answering.
+ * Registered as a NATS micro-service, so that ordinary NATS tools find, describe and measure it.
+ */
+import { headers, type NatsConnection, type Service, type ServiceMsg } from "nats";
+import { errors } from "../../core/errors.js";
+import { type Refusal, refused } from "../../core/input.js";
+import type { Clock } from "../../ports/clock.js";
+import type { Meters } from "../../ports/meters.js";
+import type { Log } from "../../ports/observer.js";
+import type { InputLimits } from "../../wire/limits.js";
+import { refusalOf } from "../failure.js";
+import type { Operations } from "../operations.js";
+import { type Form, formOf, readFields, typeOf, write } from "./body.js";
+import { type Operation, operationTable, type Result } from "./operations.js";
+
+/** What the composition root hands to the gateway. */
+export interface NatsGatewayDeps {
+  readonly operations: Operations;
+  readonly limits: InputLimits;
+  readonly metrics: Pick<Meters, "api">;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** First tokens of the subjects. */
+  readonly prefix: string;
+  readonly version: string;
+  /** Runs its task once there is a connection; subscriptions outlive interruptions. */
+  readonly whenConnected: (task: (connection: NatsConnection) => void) => void;
+}
+
+/** Requests being answered at a time; refused beyond. */
+const inFlightMax = 10_000;
+
+/** All nodes of a cluster share the work. */
+const queue = "tandem";
+
+/** Serves as soon as there is a connection, until it is closed: then no request is taken, those begun are answered. */
+export function createNatsGateway(deps: NatsGatewayDeps): { close(): Promise<void> } {
+  const { prefix, version, log, whenConnected } = deps;
+  const ending = new AbortController();
+  let service: Service | undefined;
+  const serve = async (connection: NatsConnection) => {
+    const description = "Distributed transactions: saga, TCC, XA, two-phase message, workflow";
+    service = await connection.services.add({ name: "tandem", version, description, queue });
+    const group = service.addGroup(`${prefix}.api`);
+    const table = operationTable({ ...deps, nowMs: () => deps.clock.nowMs() });
+    const answer = answering(deps, ending.signal);
+    for (const [name, operation] of Object.entries(table)) {
+      group.addEndpoint(name, { handler: answer(name, operation) });
+    }
+    log.info("nats_api", { subject: `${prefix}.api.*` });
+  };
+  whenConnected((connection) => {
+    if (ending.signal.aborted) return;
+    void serve(connection).catch((cause) => log.error("nats_api_failed", { cause: String(cause) }));
+  });
+  return {
+    async close() {
+      ending.abort();
+      await service?.stop().catch((cause) => log.warn("nats_api_stop_failed", { cause: String(cause) }));
+    },
+  };
+}
+
+/** Makes handlers, which share a bound of requests under way. */
+function answering({ limits, log, clock, metrics }: NatsGatewayDeps, signal: AbortSignal) {
+  let inFlight = 0;
+  return (name: string, operation: Operation) => {
+    const meter = metrics.api("nats", name);
+    return (error: Error | null, message: ServiceMsg) => {
+      if (error !== null) return;
+      const startedMs = clock.monotonicMs();
+      inFlight++;
+      void carryOut(message, operation, limits, log, inFlight > inFlightMax, signal).then((isOk) => {
+        inFlight--;
+        meter.served(isOk, clock.monotonicMs() - startedMs);
+      });
+    };
+  };
+}
+
+async function carryOut(
+  message: ServiceMsg,
+  operation: Operation,
+  limits: InputLimits,
+  log: Log,
+  isTooMuch: boolean,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let form: Form = "json";
+  let result: Result;
+  try {
+    form = formOf(message.headers?.get("Content-Type") ?? "");
+    result = isTooMuch
+      ? refused("OVERLOADED", `${inFlightMax} requests are being answered already`)
+      : await unlessAborted(signal, operation(readFields(form, message.data, limits), signal));
+  } catch (error) {
+    result = refusalOf(error, log);
+  }
+  try {
+    return respond(message, form, result);
+  } catch (error) {
+    return respond(message, form, {
+      ...refused("TOO_LARGE", "the answer is larger than a message of this NATS, ask for less or by HTTP"),
+      ...(String(error).includes("MAX_PAYLOAD") ? {} : refusalOf(error, log)),
+    });
+  }
+}
+
+/** A held answer ends with the gateway; what was accepted goes on (D1). */
+async function unlessAborted(signal: AbortSignal, work: Promise<Result>): Promise<Result> {
+  let stop = () => {};
+  const aborted = new Promise<Result>((resolve) => {
+    stop = () => resolve({ ...refused("UNAVAILABLE", "this node stops, ask again with the same gid"), retryAfterS: 1 });
+    signal.addEventListener("abort", stop, { once: true });
+  });
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", stop));
+}
+
+/** Says whether it was an answer of success. */
+function respond(message: ServiceMsg, form: Form, result: Result): boolean {
+  const head = headers();
+  head.set("Content-Type", typeOf(form));
+  if (!isRefusal(result)) {
+    head.set("Status", "200");
+    message.respond(write(form, result), { headers: head });
+    return true;
+  }
+  const { http, result: word } = errors[result.code];
+  head.set("Status", String(http));
+  if (http === 503 || http === 429 || result.retryAfterS !== undefined)
+    head.set("Retry-After", String(result.retryAfterS ?? 1));
+  const { branchId, op, status } = result.progress ?? {};
+  const progress = result.progress && { branch_id: branchId, op, status };
+  const body = { dtm_result: word, message: result.message, progress };
+  message.respondError(http, result.message.replace(/[\r\n]+/g, " "), write(form, body), { headers: head });
+  return false;
+}
+
+function isRefusal(result: Result): result is Refusal {
+  return (result as { readonly kind?: unknown }).kind === "refused";
+}

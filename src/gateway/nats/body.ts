@@ -1,6 +1,6 @@
 /**
- * Bodies of the NATS API: JSON, or msgpack where the header `Content-Type` says so. Either gives the same fields, within
- * the same limits; the answer has the form of the request.
+ * Bodies of the NATS API: JSON, or msgpack where the header `Content-Type` says so. Either gives the same fields,
+ * within the same limits; the answer has the form of the request.
  */
 import { isUtf8 } from "node:buffer";
 import { Packr } from "msgpackr";

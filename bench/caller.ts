@@ -16,6 +16,7 @@ import { Pool } from "undici";
 import type { Exchange } from "../src/caller/exchange.js";
 import { callHttp } from "../src/caller/http.js";
 import { createHttp1Exchange } from "../src/caller/http1/exchange.js";
+import { Resolver } from "../src/caller/resolve.js";
 import { tlsProfiles } from "../src/caller/tls.js";
 import { createUndiciExchange } from "../src/caller/undici.js";
 import { type HttpUrl, parseUrl } from "../src/caller/url.js";
@@ -90,8 +91,9 @@ async function main(clients: number, seconds: number): Promise<void> {
   const server = fork(fileURLToPath(import.meta.url), ["--serve"], { execArgv: process.execArgv });
   const [port] = (await once(server, "message")) as [number];
   const url = parseUrl("http", `http://127.0.0.1:${port}/api/TransOut`) as HttpUrl;
+  const { lookup } = new Resolver();
   const limits = { connectionsPerOrigin: 256, bodyBytesMax: 1 << 20, idleMs: 4000 };
-  const [own, undici] = [createHttp1Exchange(limits), createUndiciExchange(limits, tlsProfiles({}))];
+  const [own, undici] = [createHttp1Exchange(limits, lookup), createUndiciExchange(limits, tlsProfiles({}), lookup)];
   const pool = new Pool(url.origin, { connections: 256, pipelining: 1 });
   const ways: readonly (readonly [string, OneCall])[] = [
     ["undici Pool.request", overPool(pool)],

@@ -8,6 +8,7 @@ import { GrpcCaller } from "./grpc/grpc.js";
 import { callHttp } from "./http.js";
 import { createHttp1Exchange } from "./http1/exchange.js";
 import { callNats, type NatsAccess, refuseSubject } from "./nats.js";
+import { Resolver } from "./resolve.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
@@ -50,11 +51,12 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const { connectionsPerOrigin = 256, bodyBytesMax = 1 << 20, idleMs = 4000 } = options;
   const limits = { connectionsPerOrigin, bodyBytesMax, idleMs };
   const tls = tlsProfiles(options.tls ?? {});
-  const plain = createHttp1Exchange(limits);
-  const secure = createUndiciExchange(limits, tls);
+  const resolver = new Resolver();
+  const plain = createHttp1Exchange(limits, resolver.lookup);
+  const secure = createUndiciExchange(limits, tls, resolver.lookup);
   const http: Way<HttpUrl> = (url, call, signal) =>
     callHttp(url.secure ? secure : plain, strictResults, url, call, signal);
-  const overGrpc = new GrpcCaller(tls);
+  const overGrpc = new GrpcCaller(tls, (host) => resolver.resolve(host));
   const grpc: Way<GrpcUrl> = (url, call, signal) => overGrpc.call(url, call, signal);
   const nats: Way<NatsUrl> = (url, call, signal) => callNats(options.nats, bodyBytesMax, url, call, signal);
   const ways: Ways = { http, "json-rpc": http, grpc, nats };

@@ -2,6 +2,7 @@
  * HTTP by undici: TLS, and whatever our own client does not do.
  * Uses `dispatch`, undici's own lowest door: no streams, no promises per request.
  */
+import type { LookupFunction } from "node:net";
 import { Agent, type Dispatcher } from "undici";
 import type { Abort, Done, Exchange } from "./exchange.js";
 import type { HttpRequest } from "./request.js";
@@ -19,7 +20,7 @@ export interface HttpLimits {
 const headerBytesMax = 64 * 1024;
 
 /** An exchange over undici. One agent per set of certificates. */
-export function createUndiciExchange(limits: HttpLimits, tls: TlsProfiles): Exchange {
+export function createUndiciExchange(limits: HttpLimits, tls: TlsProfiles, lookup: LookupFunction): Exchange {
   const agents = new Map<unknown, Agent>();
   const agentOf = ({ url }: HttpRequest): Agent => {
     const profile = tls.of(url.host, url.port);
@@ -34,7 +35,7 @@ export function createUndiciExchange(limits: HttpLimits, tls: TlsProfiles): Exch
       headersTimeout: 0,
       bodyTimeout: 0,
       allowH2: false,
-      connect: { ...profile, timeout: 10_000 },
+      connect: { ...profile, lookup, timeout: 10_000 },
     });
     agents.set(profile, agent);
     return agent;

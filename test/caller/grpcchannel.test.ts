@@ -36,7 +36,10 @@ describe("a name with several addresses", () => {
     closing.push(() => {
       for (const session of servers.flatMap(({ sessions }) => [...sessions])) session.destroy();
     });
-    const by = caller({}, async () => servers.map(({ ip }) => ip));
+    const by = caller(
+      {},
+      servers.map(({ ip }) => ip),
+    );
     const call = () => ask(by, `busi:${port}/busi.Busi/Pay`);
     expect((await call()).outcome).toBe("success");
     await until("all addresses are connected", () => servers.every(({ sessions }) => sessions.size === 1));

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach } from "vitest";
 import { GrpcCaller } from "../../src/caller/grpc/grpc.js";
+import { Resolver } from "../../src/caller/resolve.js";
 import { type TlsOptions, tlsProfiles } from "../../src/caller/tls.js";
 import { parseUrl } from "../../src/caller/url.js";
 import type { Answer, Call } from "../../src/ports/caller.js";
@@ -78,8 +79,10 @@ export async function bare(onStream: (stream: ServerHttp2Stream, headers: Incomi
 }
 
 /** A caller that is closed after the test. */
-export function caller(tls: TlsOptions = {}, resolve?: (host: string) => Promise<readonly string[]>): GrpcCaller {
-  const made = new GrpcCaller(tlsProfiles(tls), resolve);
+export function caller(tls: TlsOptions = {}, addresses?: readonly string[]): GrpcCaller {
+  const known = addresses?.map((address) => ({ address, family: 4 }));
+  const resolver = new Resolver(known && (async () => known));
+  const made = new GrpcCaller(tlsProfiles(tls), (host) => resolver.resolve(host));
   closing.push(() => made.close());
   return made;
 }

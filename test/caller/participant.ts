@@ -7,17 +7,19 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import type { Exchange } from "../../src/caller/exchange.js";
 import { callHttp } from "../../src/caller/http.js";
 import { createHttp1Exchange } from "../../src/caller/http1/exchange.js";
+import { Resolver } from "../../src/caller/resolve.js";
 import { tlsProfiles } from "../../src/caller/tls.js";
 import { createUndiciExchange, type HttpLimits } from "../../src/caller/undici.js";
 import { parseUrl } from "../../src/caller/url.js";
 import type { Answer, Call } from "../../src/ports/caller.js";
 
+const { lookup } = new Resolver();
 const limits: HttpLimits = { connectionsPerOrigin: 4, bodyBytesMax: 1 << 20, idleMs: 4000 };
 
 /** Every HTTP client that may stand behind the port; all must behave the same. */
 export const clients: readonly (readonly [string, (changed?: Partial<HttpLimits>) => Exchange])[] = [
-  ["our own client", (changed) => createHttp1Exchange({ ...limits, ...changed })],
-  ["undici", (changed) => createUndiciExchange({ ...limits, ...changed }, tlsProfiles({}))],
+  ["our own client", (changed) => createHttp1Exchange({ ...limits, ...changed }, lookup)],
+  ["undici", (changed) => createUndiciExchange({ ...limits, ...changed }, tlsProfiles({}), lookup)],
 ];
 
 /** A call of a saga's action with the fields given. */

@@ -2,8 +2,8 @@
  * All connections to one gRPC target. A name is resolved to its addresses, each gets a connection, calls take turns
  * (round robin); an address that fails is left out while another one answers. Names are asked again from time to time.
  */
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import type { Resolve } from "../resolve.js";
 import { type Address, Session, type SessionOwner } from "./session.js";
 
 /** How long an answer of the resolver counts. */
@@ -17,13 +17,6 @@ const addressesMax = 16;
 export interface ChannelTarget extends Omit<Address, "ip"> {
   readonly host: string;
 }
-
-/** Resolves a name to IP addresses; rejects when there are none. */
-export type Resolve = (host: string) => Promise<readonly string[]>;
-
-/** By the operating system, so that hosts files and search domains count. */
-export const resolveBySystem: Resolve = async (host) =>
-  (await lookup(host, { all: true, order: "verbatim" })).map(({ address }) => address);
 
 interface Waiter {
   readonly use: (session: Session) => void;
@@ -121,7 +114,7 @@ export class Channel implements SessionOwner {
     if (this.#resolving) return;
     this.#resolving = true;
     this.#resolve(this.#target.host).then(
-      (addresses) => this.#resolved([...new Set(addresses)].slice(0, addressesMax)),
+      (found) => this.#resolved([...new Set(found.map(({ address }) => address))].slice(0, addressesMax)),
       (error: Error) => {
         this.#resolving = false;
         if (this.#sessions.size === 0) this.#giveUp(error);

@@ -7,10 +7,11 @@ import type { Answer, Call } from "../../ports/caller.js";
 import { encodeTimeout } from "../../wire/grpc.js";
 import { ProtobufWriter } from "../../wire/protobuf.js";
 import { Limit } from "../limit.js";
+import type { Resolve } from "../resolve.js";
 import { judgeGrpc, unknown } from "../result.js";
 import type { TlsProfiles } from "../tls.js";
 import type { GrpcUrl } from "../url.js";
-import { Channel, type Resolve, resolveBySystem } from "./channel.js";
+import { Channel } from "./channel.js";
 import type { Ended, Session } from "./session.js";
 
 /** What DTM sends; servers of every language take it for gRPC, since it begins like it. */
@@ -27,7 +28,7 @@ export class GrpcCaller {
   readonly #channels = new Map<string, Channel>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(tls: TlsProfiles, resolve: Resolve = resolveBySystem) {
+  constructor(tls: TlsProfiles, resolve: Resolve) {
     this.#tls = tls;
     this.#resolve = resolve;
   }

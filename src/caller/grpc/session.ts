@@ -25,6 +25,9 @@ const tcpKeepAliveMs = 30_000;
 /** Of one reply: gRPC's own default limit. */
 const replyBytesMax = 4 * 1024 * 1024;
 
+/** HTTP/2 numbers the calls of a connection with 30 bits and never anew: long before the end a new one is taken. */
+const callsMax = 100_000_000;
+
 /** Where a session leads. */
 export interface Address {
   /** IP address or name, without brackets. */
@@ -60,6 +63,7 @@ export class Session {
   #pingedAtMs = Number.NEGATIVE_INFINITY;
   #heardAtMs = 0;
   #calls = 0;
+  #made = 0;
 
   constructor(address: Address, owner: SessionOwner) {
     this.ip = address.ip;
@@ -104,6 +108,8 @@ export class Session {
       return () => {};
     }
     this.#calls += 1;
+    this.#made += 1;
+    if (this.#made === callsMax) this.retire();
     const startedMs = performance.now();
     let settled = false;
     const settle = (ended: Ended) => {

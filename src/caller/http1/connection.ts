@@ -2,12 +2,19 @@
  * One TCP connection to a participant: one request at a time, no pipelining. Reads into a buffer of its own that is
  * used again for every packet, past the stream machinery (`onread`), which was a third of the cost of a call.
  */
-import { connect, type Socket } from "node:net";
+import { connect, type LookupFunction, type Socket } from "node:net";
 import type { Done } from "../exchange.js";
 import type { HttpRequest } from "../request.js";
 import { ResponseParser } from "./parser.js";
 
 const readBytes = 16 * 1024;
+
+/** Where a connection goes, and how names are resolved. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly lookup: LookupFunction;
+}
 
 /** Tells the pool what became of a connection. */
 export interface Owner {
@@ -37,12 +44,11 @@ export class Connection {
   /** What the server said about how long it keeps an idle connection. */
   keepMs: number | undefined;
 
-  constructor(host: string, port: number, bodyBytesMax: number, connectTimeoutMs: number, owner: Owner) {
+  constructor(place: Place, bodyBytesMax: number, connectTimeoutMs: number, owner: Owner) {
     this.#owner = owner;
     this.#bodyBytesMax = bodyBytesMax;
     this.#socket = connect({
-      host,
-      port,
+      ...place,
       noDelay: true,
       keepAlive: true,
       onread: { buffer: Buffer.allocUnsafeSlow(readBytes), callback: (bytes, buffer) => this.#read(bytes, buffer) },

@@ -5,7 +5,7 @@
 import type { Abort, Done } from "../exchange.js";
 import type { HttpRequest } from "../request.js";
 import type { HttpLimits } from "../undici.js";
-import { Connection, type Owner } from "./connection.js";
+import { Connection, type Owner, type Place } from "./connection.js";
 
 const connectTimeoutMs = 10_000;
 /** A server that says it keeps a connection for some time is believed but for this much: its answer was on the way. */
@@ -19,17 +19,15 @@ interface Job {
 
 /** All connections to one host and port. */
 export class Pool implements Owner {
-  readonly #host: string;
-  readonly #port: number;
+  readonly #place: Place;
   readonly #limits: HttpLimits;
   readonly #connections = new Set<Connection>();
   readonly #connecting = new Set<Connection>();
   readonly #free: Connection[] = [];
   readonly #waiting = new Set<Job>();
 
-  constructor(host: string, port: number, limits: HttpLimits) {
-    this.#host = host;
-    this.#port = port;
+  constructor(place: Place, limits: HttpLimits) {
+    this.#place = place;
     this.#limits = limits;
   }
 
@@ -60,11 +58,11 @@ export class Pool implements Owner {
 
   connected(connection: Connection): void {
     this.#connecting.delete(connection);
-    this.#place(connection);
+    this.#assign(connection);
   }
 
   freed(connection: Connection): void {
-    this.#place(connection);
+    this.#assign(connection);
   }
 
   closed(connection: Connection, error: Error | undefined): void {
@@ -86,7 +84,7 @@ export class Pool implements Owner {
   }
 
   /** Gives a usable connection to whoever waits longest, or puts it aside. */
-  #place(connection: Connection): void {
+  #assign(connection: Connection): void {
     const [job] = this.#waiting;
     if (job !== undefined) {
       this.#waiting.delete(job);
@@ -110,7 +108,7 @@ export class Pool implements Owner {
     const room = this.#limits.connectionsPerOrigin - this.#connections.size;
     const wanted = Math.min(room, this.#waiting.size - this.#connecting.size);
     for (let i = 0; i < wanted; i++) {
-      const connection = new Connection(this.#host, this.#port, this.#limits.bodyBytesMax, connectTimeoutMs, this);
+      const connection = new Connection(this.#place, this.#limits.bodyBytesMax, connectTimeoutMs, this);
       this.#connections.add(connection);
       this.#connecting.add(connection);
     }

@@ -6,9 +6,6 @@ import { type Duration, toMs, toSeconds } from "./duration.js";
 import { TandemError } from "./errors.js";
 import { idLengthMax } from "./identity.js";
 
-/** Patterns, by DTM's names. */
-export type TransType = "saga" | "tcc" | "msg" | "xa" | "workflow";
-
 /** Settings of one global transaction; all are fixed by the first request that is sent. */
 export interface GlobalOptions {
   /** Id of one's own choice, the natural key of the deed: repeating it is then harmless. Default: a new sortable id. */

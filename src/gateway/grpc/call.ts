@@ -12,11 +12,29 @@ import { codes, ok, type Status, statusOf } from "./status.js";
 export interface CallDeps {
   readonly methods: Methods;
   readonly messageBytesMax: number;
+  /** Of messages that have begun to arrive, of all calls together. */
+  readonly arriving: Arriving;
   /** Within this a unary request must have arrived whole. */
   readonly requestTimeoutMs: number;
   readonly refusalOf: (error: unknown) => Refusal;
   /** Counts a finished call of a known method. */
   readonly served: (name: string, isOk: boolean, durationMs: number) => void;
+}
+
+/** Memory for messages on their way in: without a common limit many clients could fill it with halves. */
+export class Arriving {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Changes what is held by so many bytes; false when that is too much for all. */
+  change(bytes: number): boolean {
+    this.#bytes += bytes;
+    return bytes <= 0 || this.#bytes <= this.#bytesMax;
+  }
 }
 
 const contentType = "application/grpc";
@@ -82,6 +100,7 @@ export class Call implements Replies, CallContext {
   #deadlineMs: number;
   #controller: AbortController | undefined;
   #over = false;
+  #held = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -155,9 +174,17 @@ export class Call implements Replies, CallContext {
 
   #finish(status: Status): void {
     this.#over = true;
+    this.#hold(0);
     clearTimeout(this.#timer);
     this.#controller?.abort();
     this.#deps.served(this.#name, status.code === codes.ok, performance.now() - this.#startMs);
+  }
+
+  /** Accounts for the bytes of a message that is not complete yet. */
+  #hold(bytes: number): boolean {
+    const before = this.#held;
+    this.#held = bytes;
+    return this.#deps.arriving.change(bytes - before);
   }
 
   #arm(ms: number): void {
@@ -212,6 +239,11 @@ export class Call implements Replies, CallContext {
         return this.end({
           code: codes.resourceExhausted,
           message: `message: a longer one met, at most ${this.#deps.messageBytesMax} bytes needed`,
+        });
+      if (!this.#hold(this.#deframer.pendingBytes))
+        return this.end({
+          code: codes.resourceExhausted,
+          message: "too many messages arrive at this moment, ask again",
         });
       if (messages === "malformed") return this.end({ code: codes.invalidArgument, message: "no gRPC message" });
       for (const { compressed, bytes } of messages) {

@@ -9,6 +9,7 @@ import type { Log } from "../../ports/observer.js";
 import type { InputLimits } from "../../wire/limits.js";
 import { refusalOf } from "../failure.js";
 import type { Operations } from "../operations.js";
+import { Arriving } from "./call.js";
 import { dtmMethods } from "./dtm.js";
 import { healthMethods } from "./health.js";
 import type { Methods } from "./method.js";
@@ -40,6 +41,7 @@ export function createGrpcGateway(deps: GrpcGatewayDeps): GrpcServer {
     {
       methods,
       messageBytesMax: limits.bodyBytes,
+      arriving: new Arriving(settings.arrivingBytes),
       requestTimeoutMs: settings.requestTimeoutMs,
       refusalOf: (error) => refusalOf(error, log),
       served: (name, isOk, durationMs) => meters.get(name)?.served(isOk, durationMs),

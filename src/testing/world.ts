@@ -44,91 +44,115 @@ export interface World {
 
 /** Makes a world whose participants are `routes`. */
 export function createWorld(routes: () => readonly Route[], plan: Plan): World {
-  const clock = new VirtualClock();
-  const store = new MemoryStore();
-  const parts = { coordinator: undefined as EmbeddedCoordinator | undefined };
-  const network = new Network(plan, {
-    async restartCoordinator() {
-      await drive(parts.coordinator!.close(0));
-      parts.coordinator = start();
-    },
-  });
-  const start = () => startCoordinator(clock, store, network, routes);
-  parts.coordinator = start();
-  let [asking, pausing, patience] = [0, 0, patienceMs];
-  const endpoint: Endpoint = {
-    address: "http://coordinator.test/api/dtmsvr",
-    async call(operation, body, signal) {
-      const branch = body.branch_id === undefined ? "" : ` of ${body.branch_id}`;
-      const label = `initiator → coordinator: ${operation}${branch}`;
-      asking++;
-      try {
-        const deliver = async () => {
-          const { status, body: said } = await parts.coordinator!.endpoint.call(operation, body, signal);
-          return { status, text: JSON.stringify(said) };
-        };
-        const { status, text } = await network.carry({ from: "initiator", label, mayBeRefused: false, deliver });
-        return { status, body: JSON.parse(text) as Record<string, unknown> };
-      } finally {
-        asking--;
-      }
-    },
-  };
-  const client = createClient({
-    endpoints: [endpoint],
-    checkBackUrl: `${participantUrl}/check`,
-    fetch: initiatorFetch(network, routes),
-    clock: {
-      nowMs: () => clock.nowMs(),
-      async pause(ms) {
-        asking++;
-        pausing++;
-        await new Promise<void>((resolve) => void clock.after(ms, resolve));
-        asking--;
-        pausing--;
-      },
-    },
-  });
+  return new RunningWorld(routes, plan);
+}
 
-  async function drive<T>(work: Promise<T>): Promise<T> {
+class RunningWorld implements World {
+  readonly client: Client;
+  readonly network: Network;
+  readonly #clock = new VirtualClock();
+  readonly #store = new MemoryStore();
+  readonly #routes: () => readonly Route[];
+  #coordinator: EmbeddedCoordinator;
+  /** Requests of the client that wait for the coordinator or for time; and those that wait for time alone. */
+  #asking = 0;
+  #pausing = 0;
+  #patience = patienceMs;
+
+  constructor(routes: () => readonly Route[], plan: Plan) {
+    this.#routes = routes;
+    this.network = new Network(plan, { restartCoordinator: () => this.#restart() });
+    this.#coordinator = this.#start();
+    this.client = createClient({
+      endpoints: [this.#endpoint()],
+      checkBackUrl: `${participantUrl}/check`,
+      fetch: initiatorFetch(this.network, routes),
+      clock: { nowMs: () => this.#clock.nowMs(), pause: (ms) => this.#pause(ms) },
+    });
+  }
+
+  async drive<T>(work: Promise<T>): Promise<T> {
     let settled = false;
     const mark = () => {
       settled = true;
     };
     work.then(mark, mark);
-    const steps = stepper("the scenario waits for something that never comes");
+    const steps = this.#stepper("the scenario waits for something that never comes");
     while (!settled) {
       await turn();
       // Code of the initiator's own may be waiting for something real; time stands still meanwhile.
-      if (!settled && asking > 0 && !(await isWorking())) await steps();
+      if (!settled && this.#asking > 0 && !(await this.#isWorking())) await steps();
     }
     return work;
   }
 
-  async function unfinished(): Promise<number> {
-    const counts = await store.count();
-    const open = counts.filter(({ status }) => status !== "succeed" && status !== "failed");
-    return open.reduce((sum, { transactions }) => sum + transactions, 0);
+  async settle(): Promise<void> {
+    await this.#finish();
+    await this.network.deliverLate();
+    await this.#finish();
   }
 
-  async function finish(): Promise<void> {
-    const steps = stepper("a transaction never becomes final");
+  close(): Promise<void> {
+    return this.drive(this.#coordinator.close(0));
+  }
+
+  #start(): EmbeddedCoordinator {
+    return startCoordinator(this.#clock, this.#store, participantCallers(this.network, this.#routes));
+  }
+
+  async #restart(): Promise<void> {
+    await this.drive(this.#coordinator.close(0));
+    this.#coordinator = this.#start();
+  }
+
+  async #pause(ms: number): Promise<void> {
+    this.#asking++;
+    this.#pausing++;
+    await new Promise<void>((resolve) => void this.#clock.after(ms, resolve));
+    this.#asking--;
+    this.#pausing--;
+  }
+
+  #endpoint(): Endpoint {
+    const call: Endpoint["call"] = async (operation, body, signal) => {
+      const branch = body.branch_id === undefined ? "" : ` of ${body.branch_id}`;
+      const label = `initiator → coordinator: ${operation}${branch}`;
+      const deliver = async () => {
+        const { status, body: said } = await this.#coordinator.endpoint.call(operation, body, signal);
+        return { status, text: JSON.stringify(said) };
+      };
+      this.#asking++;
+      try {
+        const { status, text } = await this.network.carry({ from: "initiator", label, mayBeRefused: false, deliver });
+        return { status, body: JSON.parse(text) as Record<string, unknown> };
+      } finally {
+        this.#asking--;
+      }
+    };
+    return { address: "http://coordinator.test/api/dtmsvr", call };
+  }
+
+  /** Moves time until no transaction is open. */
+  async #finish(): Promise<void> {
+    const steps = this.#stepper("a transaction never becomes final");
     for (;;) {
       await turn();
-      if (await isWorking()) continue;
-      if ((await unfinished()) === 0) return;
+      if (await this.#isWorking()) continue;
+      const counts = await this.#store.count();
+      const open = counts.filter(({ status }) => status !== "succeed" && status !== "failed");
+      if (open.every(({ transactions }) => transactions === 0)) return;
       await steps();
     }
   }
 
   /** True while a handler runs, unless it waits for virtual time itself, or seems to hang. */
-  async function isWorking(): Promise<boolean> {
-    if (!network.busy || pausing > 0) {
-      patience = patienceMs;
+  async #isWorking(): Promise<boolean> {
+    if (!this.network.busy || this.#pausing > 0) {
+      this.#patience = patienceMs;
       return false;
     }
-    if (patience === 0) return false;
-    patience--;
+    if (this.#patience === 0) return false;
+    this.#patience--;
     await new Promise((resolve) => setTimeout(resolve, 1));
     return true;
   }
@@ -136,10 +160,10 @@ export function createWorld(routes: () => readonly Route[], plan: Plan): World {
   /**
    * Moves to the next timer; where there is none, something real is awaited. Rejects when this goes on for too long.
    */
-  function stepper(problem: string): () => Promise<void> {
+  #stepper(problem: string): () => Promise<void> {
     let [timers, idles] = [0, 0];
     return async () => {
-      if (clock.next()) timers++;
+      if (this.#clock.next()) timers++;
       else {
         idles++;
         await new Promise((resolve) => setTimeout(resolve, 1));
@@ -147,18 +171,6 @@ export function createWorld(routes: () => readonly Route[], plan: Plan): World {
       if (timers > timersMax || idles > idlesMax) throw new Error(problem);
     };
   }
-
-  return {
-    client,
-    network,
-    drive,
-    async settle() {
-      await finish();
-      await network.deliverLate();
-      await finish();
-    },
-    close: () => drive(parts.coordinator!.close(0)),
-  };
 }
 
 /** Lets everything that is ready run. */
@@ -177,19 +189,11 @@ const observer = {
   stuck: ignore,
 };
 
-function startCoordinator(
-  clock: VirtualClock,
-  store: MemoryStore,
-  network: Network,
-  routes: () => readonly Route[],
-): EmbeddedCoordinator {
+function startCoordinator(clock: VirtualClock, store: MemoryStore, callers: Callers): EmbeddedCoordinator {
   const flags = { "Store.Url": "memory:" };
   const settings = engineSettings(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
-  const callers = participantCallers(network, routes);
-  return embeddedCoordinator(
-    { store, keyValues: store, callers, clock, random: () => 0.5, observer, log: silent },
-    settings,
-  );
+  const ports = { store, keyValues: store, callers, clock, random: () => 0.5, observer, log: silent };
+  return embeddedCoordinator(ports, settings);
 }
 
 /** The coordinator's calls, judged by its own code, over the network of the test. */

@@ -82,6 +82,8 @@ export const realWorld: Readonly<Record<string, string>> = {
   "src/caller/": "deadlines of sockets and ids of requests; the simulation replaces callers as a whole",
   "src/gateway/": "deadlines of sockets, new gids, uptime; the simulation replaces gateways as a whole",
   "src/client/": "runs in the user's process, not in the coordinator",
+  "src/testing/": "lets the user's own code run on between two moments of virtual time",
+  "src/embedded/embedded.ts": "a composition root",
   "src/metrics.ts": "measures the real process",
   "src/metrics/": "measures the real process",
   "cluster/node.ts": "composition root",

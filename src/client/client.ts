@@ -18,7 +18,7 @@ import { type Msg, type MsgOptions, msg } from "./msg.js";
 import { type Saga, type SagaOptions, saga } from "./saga.js";
 import { type Initiator, type Tcc, tcc } from "./tcc.js";
 import { type Workflow, type Workflows, type WorkflowsOptions, workflows } from "./workflow/workflow.js";
-import { type Xa, xa } from "./xa.js";
+import { type Xa, xa } from "./xa/xa.js";
 
 /** Where the coordinator is and how this process behaves towards it. */
 export interface ClientOptions {

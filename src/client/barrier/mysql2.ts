@@ -6,7 +6,7 @@ import type { Duration } from "../duration.js";
 import { olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
 import { mysqlDefinition } from "./mysqldialect.js";
-import { type SqlBarrierOptions, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
 
 /** A guard on a mysql2 pool; business code gets the connection that holds the open transaction. */
 export interface MysqlBarrier extends Guard<Connection> {
@@ -28,7 +28,7 @@ const cleanBatch = 1_000;
 export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): MysqlBarrier {
   const { table } = sqlDialect("mysql", options);
   return {
-    ...sqlBarrier({ database: "mysql", statements, transaction: (work) => inTransaction(pool, work) }, options),
+    ...sqlBarrier(mysqlLibrary(pool), options),
     async migrate() {
       for (const statement of mysqlDefinition(options.table ?? "dtm_barrier.barrier")) await pool.query(statement);
     },
@@ -46,6 +46,11 @@ export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): Mysql
   };
 }
 
+/** A pool as the SQL barrier and the outbox use it. */
+export function mysqlLibrary(pool: Pool): SqlLibrary<Connection> {
+  return { database: "mysql", statements, transaction: (work) => inTransaction(pool, work) };
+}
+
 function statements(connection: Connection): SqlTx {
   return {
     async exec(sql, params) {
@@ -57,7 +62,10 @@ function statements(connection: Connection): SqlTx {
       return { affected: result.affectedRows, warnings: result.warningStatus };
     },
     async query(sql, params) {
-      const [rows] = await connection.execute<RowDataPacket[]>(sql, params as string[]);
+      const [rows] =
+        params.length === 0
+          ? await connection.query<RowDataPacket[]>(sql)
+          : await connection.execute<RowDataPacket[]>(sql, params as string[]);
       return rows;
     },
   };

@@ -6,7 +6,7 @@ import { BarrierError } from "../errors.js";
 import { olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
 import { postgresDefinition } from "./pgdialect.js";
-import { type SqlBarrierOptions, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
 
 /** A guard on a pg pool; business code gets the client that holds the open transaction. */
 export interface PostgresBarrier extends Guard<ClientBase> {
@@ -23,7 +23,7 @@ const cleanBatch = 1_000;
 export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
   const { table } = sqlDialect("postgres", options);
   return {
-    ...sqlBarrier({ database: "postgres", statements, transaction: (work) => inTransaction(pool, work) }, options),
+    ...sqlBarrier(postgresLibrary(pool), options),
     async migrate() {
       for (const statement of postgresDefinition(options.table ?? "dtm_barrier.barrier")) await pool.query(statement);
     },
@@ -40,6 +40,11 @@ export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): Po
       }
     },
   };
+}
+
+/** A pool as the SQL barrier and the outbox use it. */
+export function postgresLibrary(pool: Pool): SqlLibrary<ClientBase> {
+  return { database: "postgres", statements, transaction: (work) => inTransaction(pool, work) };
 }
 
 /** `?` becomes `$1`, `$2`, …; the barrier's statements have no other question marks. */

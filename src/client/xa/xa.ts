@@ -1,11 +1,11 @@
 // XA, the initiator's side: call every branch, then decide. A branch registers itself while it is called; the same URL
 // is called again by the coordinator for commit or rollback.
 
-import { callParticipant } from "./call.js";
-import { TandemError } from "./errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields, payloadText } from "./global.js";
-import type { XaStep } from "./step.js";
-import { branchIds, decide, type Initiator } from "./tcc.js";
+import { callParticipant } from "../call.js";
+import { TandemError } from "../errors.js";
+import { checkGid, type GlobalOptions, newGid, optionFields, payloadText } from "../global.js";
+import type { XaStep } from "../step.js";
+import { branchIds, decide, type Initiator } from "../tcc.js";
 
 /** Where an open XA transaction's branches are called. */
 export interface Xa {

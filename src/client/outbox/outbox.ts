@@ -1,0 +1,211 @@
+// The outbox: messages written as rows in the business database, in the caller's own transaction, and submitted by a
+// relay afterwards. No coordinator is asked before the commit, and no check-back is needed. Each row is submitted with
+// its own gid, so submitting it again after a lost answer does nothing: every message is delivered, once as far as the
+// barrier of its target goes.
+
+import type { SqlLibrary, SqlTx } from "../barrier/sql.js";
+import { quotedTable } from "../barrier/table.js";
+import type { Client } from "../client.js";
+import { type Duration, toMs, toSeconds } from "../duration.js";
+import { messageOf, TandemError } from "../errors.js";
+import { checkGid, newGid, payloadText } from "../global.js";
+
+/** A message to be enqueued. */
+export interface OutboxMessage {
+  /** URL of the target, or `topic://name`. */
+  readonly to: string;
+  readonly payload?: unknown;
+  /** Messages with the same key are submitted in the order in which they were enqueued, one after the other's end. */
+  readonly key?: string;
+  /** Default: a new id. A message of a gid that is in the outbox already is refused by the table. */
+  readonly gid?: string;
+}
+
+/** Settings of an outbox and its relay. */
+export interface OutboxOptions {
+  /** `table` or `schema.table`; default `tandem_outbox`. */
+  readonly table?: string;
+  /** How often the relay looks when nobody told it; default 1 s. */
+  readonly interval?: Duration;
+  /** Rows taken in one look; default 100. */
+  readonly batch?: number;
+  /** How long rows are kept after they were submitted, to answer questions; default 1 day. */
+  readonly keep?: Duration;
+  /** Told of every row that could not be submitted now; it is tried again. Default: a process warning. */
+  readonly onError?: (gid: string, error: unknown) => void;
+}
+
+/** An outbox in one database. */
+export interface Outbox<Tx> {
+  /** Creates the table where it is missing. */
+  migrate(): Promise<void>;
+  /** Writes the message in `tx`; it goes out if and only if that transaction commits. Resolves to its gid. */
+  enqueue(tx: Tx, message: OutboxMessage): Promise<string>;
+  /** Submits what is there, until nothing is left to do now; resolves to the number submitted. For tests and jobs. */
+  relayOnce(client: Client): Promise<number>;
+  /** Submits what comes, until `close`. Several relays on one table share the work; a key is one relay's at a time. */
+  start(client: Client): Relay;
+  /** Deletes rows that were submitted longer ago than `keep`; resolves to their number. The relay does it, too. */
+  clean(): Promise<number>;
+}
+
+/** A running relay. */
+export interface Relay extends AsyncDisposable {
+  /** Look now: call it after a commit to save the wait. */
+  wake(): void;
+  /** Ends after the submission under way. */
+  close(): Promise<void>;
+}
+
+interface Row {
+  readonly id: number;
+  readonly gid: string;
+  readonly target: string;
+  readonly payload: string;
+}
+
+/** An outbox over a library's transactions. */
+export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
+  const isMysql = library.database === "mysql";
+  const name = options.table ?? "tandem_outbox";
+  const table = quotedTable(name, isMysql ? "`" : '"');
+  const batch = options.batch ?? 100;
+  const keepSeconds = toSeconds(options.keep ?? "1d");
+  const onError = options.onError ?? warn;
+  const inTransaction = <T>(work: (sql: SqlTx) => Promise<T>) =>
+    library.transaction((tx) => work(library.statements(tx)));
+
+  /** Rows that stand first of their key; `skip locked` leaves those that another relay holds. */
+  async function submitBatch(client: Client): Promise<number> {
+    return inTransaction(async (sql) => {
+      const rows = await sql.query(
+        `select id, gid, target, payload from ${table} o where submitted_at is null and not exists (
+           select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
+         order by id limit ${batch} for update skip locked`,
+        [],
+      );
+      let done = 0;
+      for (const row of rows.map(asRow)) {
+        const failure = await submitted(client, row).then(
+          () => undefined,
+          (error: unknown) => ({ error }),
+        );
+        if (failure !== undefined) onError(row.gid, failure.error);
+        else {
+          await sql.exec(`update ${table} set submitted_at = ${isMysql ? "now(3)" : "now()"} where id = ?`, [row.id]);
+          done++;
+        }
+      }
+      return done;
+    });
+  }
+
+  async function clean(): Promise<number> {
+    const before = isMysql ? `now(3) - interval ${keepSeconds} second` : `now() - interval '${keepSeconds} seconds'`;
+    const { affected } = await inTransaction((sql) =>
+      sql.exec(`delete from ${table} where submitted_at < ${before}`, []),
+    );
+    return affected;
+  }
+
+  async function relayOnce(client: Client): Promise<number> {
+    for (let total = 0; ; ) {
+      const done = await submitBatch(client);
+      total += done;
+      if (done === 0) return total;
+    }
+  }
+
+  return {
+    async migrate() {
+      await inTransaction((sql) => sql.exec(isMysql ? mysqlTable(table) : postgresTable(table), []));
+    },
+    async enqueue(tx, { to, payload, key, gid = newGid() }) {
+      if (to === "") throw new TandemError("DTX_INVALID_INPUT", "an outbox message needs a target", { gid });
+      await library.statements(tx).exec(
+        `insert into ${table} (gid, order_key, target, payload) values (?, ?, ?, ?)`,
+        // Without a key of its own a message waits for nobody.
+        [checkGid(gid), key ?? `gid:${gid}`, to, payloadText(payload, to)],
+      );
+      return gid;
+    },
+    relayOnce,
+    clean,
+    start: (client) =>
+      startRelay(
+        async () => {
+          await relayOnce(client);
+          await clean();
+        },
+        toMs(options.interval ?? "1s"),
+        (error) => onError("", error),
+      ),
+  };
+}
+
+/** One look after the other, with a pause that `wake` ends. */
+function startRelay(look: () => Promise<void>, intervalMs: number, onError: (error: unknown) => void): Relay {
+  let isOpen = true;
+  let wake = () => {};
+  const run = async () => {
+    while (isOpen) {
+      await look().catch(onError);
+      if (!isOpen) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, intervalMs);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  };
+  const ended = run();
+  const close = async () => {
+    isOpen = false;
+    wake();
+    await ended;
+  };
+  return { wake: () => wake(), close, [Symbol.asyncDispose]: close };
+}
+
+/** Accepted, or accepted before: both are the end of the relay's duty. */
+async function submitted(client: Client, { gid, target, payload }: Row): Promise<void> {
+  const value: unknown = payload === "" ? undefined : JSON.parse(payload);
+  const message = client.msg({ gid });
+  const topic = /^topic:\/\/(.*)$/s.exec(target)?.[1];
+  await (topic === undefined ? message.to(target, value) : message.topic(topic, value)).submit();
+}
+
+function asRow(row: Readonly<Record<string, unknown>>): Row {
+  const { id, gid, target, payload } = row;
+  return { id: Number(id), gid: String(gid), target: String(target), payload: String(payload) };
+}
+
+function warn(gid: string, error: unknown): void {
+  const what = gid === "" ? "the outbox cannot be read" : `message ${gid} is not submitted yet`;
+  process.emitWarning(`${what}: ${messageOf(error)}`, { type: "TandemWarning", code: "DTX_OUTBOX" });
+}
+
+const mysqlTable = (table: string): string => `create table if not exists ${table} (
+  id bigint primary key auto_increment,
+  gid varchar(128) not null,
+  order_key varchar(200) not null,
+  target varchar(1024) not null,
+  payload longtext not null,
+  created_at datetime(3) not null default now(3),
+  submitted_at datetime(3) null,
+  unique key (gid),
+  key (submitted_at, id),
+  key (order_key, id)
+) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin`;
+
+const postgresTable = (table: string): string => `create table if not exists ${table} (
+  id bigserial primary key,
+  gid varchar(128) not null unique,
+  order_key varchar(200) not null,
+  target varchar(1024) not null,
+  payload text not null,
+  created_at timestamptz not null default now(),
+  submitted_at timestamptz
+)`;

@@ -1,0 +1,65 @@
+// XA on MySQL and MariaDB through mysql2/promise. A branch has a connection of its own, which is closed afterwards:
+// older MySQL binds a prepared xid to its session until that ends.
+
+import type { Connection, Pool } from "mysql2/promise";
+import { mysqlLibrary } from "../barrier/mysql2.js";
+import { type SqlBarrierOptions, type SqlDialect, sqlDialect } from "../barrier/sql.js";
+import type { XaDatabase, XaSession } from "./branch.js";
+
+/** XAER_NOTA: the xid is not known (any more). */
+const unknownXid = 1397;
+
+/** XA over a pool; `options.table` is the barrier table that guards the branches. */
+export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase<Connection> {
+  const dialect = sqlDialect("mysql", options);
+  const library = mysqlLibrary(pool);
+  return {
+    xidBytesMax: 64,
+    begin: (xid) => begin(pool, dialect, xid),
+    async finish(xid, op) {
+      try {
+        await pool.query(`xa ${op} '${xid}'`);
+        return true;
+      } catch (error) {
+        if ((error as { errno?: unknown }).errno === unknownXid) return false;
+        throw error;
+      }
+    },
+    take: (row) =>
+      library.transaction(async (connection) => {
+        const sql = library.statements(connection);
+        return dialect
+          .underLockTimeout(sql, 3, async () => {
+            await dialect.rows(sql).insertIgnore(row);
+            return dialect.rows(sql).reason(row);
+          })
+          .catch((error: unknown) => {
+            throw dialect.explain(error);
+          });
+      }),
+    reason: (row) => library.transaction((connection) => dialect.rows(library.statements(connection)).reason(row)),
+  };
+
+  async function begin(of: Pool, over: SqlDialect, xid: string): Promise<XaSession<Connection>> {
+    const connection = await of.getConnection();
+    try {
+      await connection.query(`xa start '${xid}'`);
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    return {
+      tx: connection,
+      rows: over.rows(library.statements(connection)),
+      async prepare() {
+        await connection.query(`xa end '${xid}'`);
+        await connection.query(`xa prepare '${xid}'`);
+      },
+      async rollback() {
+        await connection.query(`xa end '${xid}'`);
+        await connection.query(`xa rollback '${xid}'`);
+      },
+      end: async () => connection.destroy(),
+    };
+  }
+}

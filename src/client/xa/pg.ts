@@ -1,0 +1,58 @@
+// XA on Postgres through pg: PREPARE TRANSACTION. The server needs max_prepared_transactions above 0.
+
+import type { ClientBase, Pool } from "pg";
+import { postgresLibrary } from "../barrier/pg.js";
+import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
+import type { XaDatabase } from "./branch.js";
+
+/** undefined_object: no such prepared transaction. */
+const unknownXid = "42704";
+
+/** XA over a pool; `options.table` is the barrier table that guards the branches. */
+export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase<ClientBase> {
+  const dialect = sqlDialect("postgres", options);
+  const library = postgresLibrary(pool);
+  return {
+    xidBytesMax: 199,
+    async begin(xid) {
+      const client = await pool.connect();
+      await client.query("begin").catch((error: Error) => {
+        client.release(error);
+        throw error;
+      });
+      return {
+        tx: client,
+        rows: dialect.rows(library.statements(client)),
+        async prepare() {
+          await client.query(`prepare transaction '${xid}'`);
+        },
+        async rollback() {
+          await client.query("rollback");
+        },
+        // Closed, not returned: whatever the business set in the session ends with it.
+        end: async () => client.release(true),
+      };
+    },
+    async finish(xid, op) {
+      try {
+        await pool.query(`${op} prepared '${xid}'`);
+        return true;
+      } catch (error) {
+        if ((error as { code?: unknown }).code === unknownXid) return false;
+        throw error;
+      }
+    },
+    take: (row) =>
+      library.transaction(async (client) => {
+        const sql = library.statements(client);
+        const taken = dialect.underLockTimeout(sql, 3, async () => {
+          await dialect.rows(sql).insertIgnore(row);
+          return dialect.rows(sql).reason(row);
+        });
+        return taken.catch((error: unknown) => {
+          throw dialect.explain(error);
+        });
+      }),
+    reason: (row) => library.transaction((client) => dialect.rows(library.statements(client)).reason(row)),
+  };
+}

@@ -1,0 +1,138 @@
+// The outbox on real databases: messages go out if and only if their transaction commits, in order per key, whatever
+// dies.
+import { createPool, type Pool as MysqlPool } from "mysql2/promise";
+import { Pool } from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ApiAnswer, Endpoint } from "../../../src/client/api.js";
+import { mysqlLibrary } from "../../../src/client/barrier/mysql2.js";
+import { postgresLibrary } from "../../../src/client/barrier/pg.js";
+import type { SqlLibrary } from "../../../src/client/barrier/sql.js";
+import { createClient } from "../../../src/client/index.js";
+import { type Outbox, sqlOutbox } from "../../../src/client/outbox/outbox.js";
+import { available, type Database, makeDatabase, type Server, startMariadb, startPostgres } from "../../servers.js";
+
+const kinds = await Promise.all([available("mysql"), available("postgres")]);
+
+interface Opened {
+  readonly library: SqlLibrary<never>;
+  close(): Promise<void>;
+}
+
+async function openMysql(): Promise<Opened> {
+  const server: Server = await startMariadb();
+  const database: Database = await makeDatabase(server);
+  const pool: MysqlPool = createPool({ uri: database.url });
+  const close = async () => {
+    await pool.end();
+    await database.drop();
+    await server.stop();
+  };
+  return { library: mysqlLibrary(pool) as unknown as SqlLibrary<never>, close };
+}
+
+async function openPostgres(): Promise<Opened> {
+  const server = await startPostgres();
+  const pool = new Pool({ connectionString: server.url });
+  const close = async () => {
+    await pool.end();
+    await server.stop();
+  };
+  return { library: postgresLibrary(pool) as unknown as SqlLibrary<never>, close };
+}
+
+/** A coordinator that keeps what it accepted; `answer` may lose things. */
+function recorder(answer: (gid: string, times: number) => ApiAnswer | Error = () => ({ status: 200, body: {} })) {
+  const submitted: string[] = [];
+  const endpoint: Endpoint = {
+    address: "recorder",
+    async call(_operation, body) {
+      const gid = String(body.gid);
+      const given = answer(gid, submitted.filter((one) => one === gid).length + 1);
+      submitted.push(gid);
+      if (given instanceof Error) throw given;
+      return given;
+    },
+  };
+  return { submitted, client: createClient({ endpoints: [endpoint], retry: { attempts: 1 } }) };
+}
+
+const databases: readonly (readonly [string, boolean, () => Promise<Opened>])[] = [
+  ["MariaDB", kinds[0]!, openMysql],
+  ["Postgres", kinds[1]!, openPostgres],
+];
+
+describe.each(databases)("outbox on %s", (_, here, open) => {
+  describe.runIf(here)("where there is a server", () => {
+    let opened: Opened;
+    let outbox: Outbox<never>;
+    const errors: string[] = [];
+
+    beforeAll(async () => {
+      opened = await open();
+      outbox = sqlOutbox(opened.library, { onError: (gid) => errors.push(gid), interval: "20ms" });
+      await outbox.migrate();
+      await outbox.migrate();
+    });
+    afterAll(() => opened?.close());
+
+    const enqueue = (gid: string, key?: string) =>
+      opened.library.transaction((tx) => outbox.enqueue(tx, { gid, key, to: "http://p/in", payload: { gid } }));
+
+    it("submits what was committed, once, and nothing that was rolled back", async () => {
+      const { submitted, client } = recorder();
+      await enqueue("a1");
+      const undone = opened.library.transaction(async (tx) => {
+        await outbox.enqueue(tx, { gid: "a2", to: "http://p/in" });
+        throw new Error("rolled back");
+      });
+      await expect(undone).rejects.toThrow("rolled back");
+      expect(await outbox.relayOnce(client)).toBe(1);
+      expect(await outbox.relayOnce(client)).toBe(0);
+      expect(submitted).toEqual(["a1"]);
+    });
+
+    it("keeps the order within a key when a message must be tried again, and lets others pass", async () => {
+      const { submitted, client } = recorder((gid, times) =>
+        gid === "b1" && times < 3 ? new Error("answer lost") : { status: 200, body: {} },
+      );
+      for (const gid of ["b1", "b2", "b3"]) await enqueue(gid, "order 7");
+      await enqueue("c1", "order 8");
+      await outbox.relayOnce(client);
+      await outbox.relayOnce(client);
+      await outbox.relayOnce(client);
+      expect(submitted.filter((gid) => gid.startsWith("b")).slice(-3)).toEqual(["b1", "b2", "b3"]);
+      expect(submitted.indexOf("c1")).toBeLessThan(submitted.indexOf("b2"));
+      expect(errors).toContain("b1");
+    });
+
+    it("shares the work between relays without submitting anything twice", async () => {
+      const { submitted, client } = recorder();
+      for (let n = 0; n < 40; n++) await enqueue(`d${n}`);
+      await Promise.all([outbox.relayOnce(client), outbox.relayOnce(client), outbox.relayOnce(client)]);
+      await outbox.relayOnce(client);
+      expect([...submitted].sort()).toEqual(Array.from({ length: 40 }, (_, n) => `d${n}`).sort());
+    });
+
+    it("refuses a second message of one gid, and cleans up what was submitted long ago", async () => {
+      const { client } = recorder();
+      await enqueue("e1");
+      await expect(enqueue("e1")).rejects.toThrow();
+      await outbox.relayOnce(client);
+      expect(await outbox.clean()).toBe(0);
+      const hasty = sqlOutbox(opened.library, { keep: 0 });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(await hasty.clean()).toBeGreaterThan(0);
+    });
+
+    it("is relayed in the background until it is closed", async () => {
+      const { submitted, client } = recorder();
+      const relay = outbox.start(client);
+      await enqueue("f1");
+      relay.wake();
+      const deadline = Date.now() + 5_000;
+      while (!submitted.includes("f1") && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+      await relay.close();
+      expect(submitted).toContain("f1");
+    });
+  });
+});

@@ -1,6 +1,6 @@
 /**
- * What a method of the gRPC server learns of its client, and what bounds all clients together: deadlines, cancellations,
- * the server's stop, memory for messages that arrive in pieces.
+ * What a method of the gRPC server learns of its client, and what bounds all clients together: deadlines,
+ * cancellations, the server's stop, memory for messages that arrive in pieces.
  */
 import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type IncomingHttpHeaders } from "node:http2";

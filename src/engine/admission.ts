@@ -11,6 +11,15 @@ import type { Services } from "./services.js";
 /** How long a look at the backlog counts, milliseconds: it walks over all targets. */
 const lookMs = 50;
 
+/**
+ * Commits that wait longer than this, milliseconds, mean that this node is behind: with every transaction more it would
+ * get slower, not do more. Well above what a busy node shows (35 ms at 256 clients), well below what a client waits.
+ */
+const delayMaxMs = 250;
+
+/** Work under way beyond which recovery waits: enough to fill flushes, little enough that newcomers hardly notice. */
+const recoveringMax = 384;
+
 interface Pending {
   readonly sinceMs: number;
   readonly resolve: (reply: Reply) => void;
@@ -32,6 +41,7 @@ export class Admission {
   overloaded(): boolean {
     const { committer, settings } = this.#services;
     if (this.#resident() >= settings.residentMax || committer.queuedBytes > settings.queuedBytesMax) return true;
+    if (committer.delayMs > delayMaxMs) return true;
     return this.#active() > settings.activeMax;
   }
 
@@ -39,7 +49,7 @@ export class Admission {
   roomForRecovery(): boolean {
     const { committer, dispatcher, settings } = this.#services;
     const work = committer.queued + dispatcher.inFlight + dispatcher.backlog();
-    return work < settings.activeMax / 8 && this.#resident() < settings.residentMax / 2;
+    return work < Math.min(settings.activeMax / 8, recoveringMax) && this.#resident() < settings.residentMax / 2;
   }
 
   /** Why a request cannot be taken now, as far as that is known without looking at its transaction. */

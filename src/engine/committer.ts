@@ -18,6 +18,7 @@ export interface FlushLimits {
 
 interface Waiting {
   readonly commit: Commit;
+  readonly sinceMs: number;
   readonly bytes: number;
   readonly done: (result: Committed) => void;
 }
@@ -36,6 +37,9 @@ export class Committer {
   #queuedBytes = 0;
   #flushing: Promise<void> | undefined;
   #inFlush = 0;
+  /** When the oldest commit of the present flush was added; how long that took in the last one. */
+  #oldestMs = 0;
+  #tookMs = 0;
   #closed = false;
   #wakeUp: () => void = () => {};
   #unavailableSinceMs: number | undefined;
@@ -67,6 +71,16 @@ export class Committer {
     return this.#queuedBytes;
   }
 
+  /**
+   * How long commits wait for their verdict now, milliseconds; 0 when none waits. Long waits mean that this process or
+   * its store is behind, whatever the numbers of things under way are.
+   */
+  get delayMs(): number {
+    if (this.queued === 0) return 0;
+    const oldestMs = this.#inFlush > 0 ? this.#oldestMs : this.#queue[0]!.sinceMs;
+    return Math.max(this.#tookMs, this.#clock.monotonicMs() - oldestMs);
+  }
+
   /** Since when the store has taken nothing, monotonic milliseconds; `undefined` while it works. */
   get unavailableSinceMs(): number | undefined {
     return this.#unavailableSinceMs;
@@ -78,7 +92,7 @@ export class Committer {
    */
   add(commit: Commit, bytes: number, done: (result: Committed) => void): void {
     if (this.#closed) return;
-    this.#queue.push({ commit, bytes, done });
+    this.#queue.push({ commit, bytes, done, sinceMs: this.#clock.monotonicMs() });
     this.#queuedBytes += bytes;
     this.#flushing ??= this.#run();
   }
@@ -103,8 +117,10 @@ export class Committer {
     while (this.#queue.length > 0) {
       const batch = this.#take();
       this.#inFlush = batch.length;
+      this.#oldestMs = batch[0]!.sinceMs;
       const results = await this.#flush(batch);
       this.#inFlush = 0;
+      this.#tookMs = this.#clock.monotonicMs() - this.#oldestMs;
       if (results === undefined) break;
       batch.forEach((waiting, i) => {
         this.#queuedBytes -= waiting.bytes;

@@ -142,10 +142,10 @@ async function oneLife(server: KilledServer, scene: Scene, wanted: KindOfKill): 
   return wire > 0 ? "call on the wire" : undefined;
 }
 
-/** Strikes as soon as the server has a call on the wire. */
+/** Strikes as soon as the server has a call on the wire and no flush under way, or after a while in any case. */
 async function whenOnTheWire(server: KilledServer, participants: Participants, strike: () => void): Promise<void> {
-  while (server.running) {
-    if (participants.onTheWire > 0) return strike();
+  for (let looks = 0; server.running; looks++) {
+    if (participants.onTheWire > 0 && (looks > 500 || !server.flushing)) return strike();
     await delay(1);
   }
 }

@@ -84,6 +84,12 @@ export class KilledServer {
     this.#child?.kill("SIGKILL");
   }
 
+  /** Whether the witness has seen a flush begin and not end, just now. */
+  get flushing(): boolean {
+    const tail = existsSync(this.#trace) ? readFileSync(this.#trace, "latin1").slice(-64).trimEnd() : "";
+    return !/(^|\n)E [^\n]*$/.test(tail);
+  }
+
   /** Reads what the witness wrote before the end. */
   last(): Last {
     const lines = existsSync(this.#trace) ? readFileSync(this.#trace, "utf8").trimEnd().split("\n") : [];

@@ -14,6 +14,7 @@ import type { EngineStats, Targets } from "../ports/targets.js";
 import type { KeyValues } from "../ports/topics.js";
 import { Actor, residentHorizonMs } from "./actor.js";
 import { Admission } from "./admission.js";
+import { submissionBytes } from "./bytes.js";
 import { Committer } from "./committer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Ids } from "./ids.js";
@@ -199,13 +200,15 @@ export class Engine implements Coordinator {
   #isTooMuch(gid: string, request: Request): boolean {
     if (!("submission" in request) || this.#actors.has(gid)) return false;
     this.#makeRoom(this.#services.settings.residentMax);
-    return this.#admission.overloaded();
+    return this.#admission.crowded;
   }
 
-  /** Over the limit only what exists already goes on; whether a gid exists is then worth a look at the store. */
+  /** Over the limit only what exists already goes on at once; whether it does is then worth a look at the store. */
   async #refuseNew(gid: string, request: Request): Promise<Refusal | undefined> {
     const [stored] = await this.#services.store.load([gid]).catch(() => [undefined]);
-    return stored === undefined ? this.#admission.overload() : this.#refusal(gid, request);
+    const bytes = "submission" in request ? submissionBytes(request.submission) : 0;
+    if (stored === undefined && !(await this.#admission.admits(bytes))) return this.#admission.overload();
+    return this.#refusal(gid, request);
   }
 
   #actorOf(gid: string, optimistic = true): Actor {

@@ -9,6 +9,9 @@ const integration = [
   "test/mysql/**",
   "test/client/db/**",
   "test/client/dtm/**",
+  "test/client/nats/**",
+  "test/client/docs/**",
+  "test/examples/**",
   "test/browser/**",
 ];
 

@@ -17,9 +17,20 @@ export interface ParticipantCall {
   readonly signal?: AbortSignal;
 }
 
+/** Calls participants of a protocol other than HTTP. */
+export interface ParticipantTransport {
+  /** True for URLs that are called by it. */
+  takes(url: string): boolean;
+  /** The answer in HTTP's terms; rejects when none came, also when `signal` ended the wait. */
+  call(call: ParticipantCall, signal: AbortSignal): Promise<{ readonly status: number; readonly text: string }>;
+  close?(): Promise<void>;
+}
+
 /** How this client reaches participants. */
 export interface ParticipantAccess {
   readonly fetch: Fetch;
+  /** Asked in turn; what none of them takes is called over HTTP. */
+  readonly transports?: readonly ParticipantTransport[];
   /** Longest wait for one answer. */
   readonly timeoutMs: number;
   /** Maps a URL to one reachable from here; the coordinator still gets the original. */
@@ -31,24 +42,35 @@ export interface ParticipantAccess {
  * `details`), `Ongoing`, or DTX_UNREACHABLE for everything that is neither yes nor no.
  */
 export async function callParticipant(access: ParticipantAccess, call: ParticipantCall): Promise<unknown> {
-  const url = withBranch(access.rewriteUrl(call.url), call.branch);
   const { gid, branchId } = call.branch;
+  const url = access.rewriteUrl(call.url);
   const limit = AbortSignal.timeout(access.timeoutMs);
   const signal = call.signal === undefined ? limit : AbortSignal.any([limit, call.signal]);
-  const method = call.method ?? (call.body === "" ? "GET" : "POST");
-  const headers = { "content-type": "application/json", ...call.headers };
-  const init: RequestInit = { method, headers, signal, redirect: "manual" };
-  let status: number;
-  let text: string;
+  const transport = access.transports?.find((one) => one.takes(url));
+  const send = transport === undefined ? overHttp(access.fetch, url, call) : over(transport, url, call);
   try {
-    const response = await access.fetch(url, method === "POST" ? { ...init, body: call.body } : init);
-    status = response.status;
-    text = await response.text();
+    const { status, text } = await send(signal);
+    return readAnswer(call, status, text);
   } catch (cause) {
+    if (cause instanceof TandemError) throw cause;
     call.signal?.throwIfAborted();
     throw new TandemError("DTX_UNREACHABLE", `no answer from ${call.url}`, { cause, gid, branchId });
   }
-  return readAnswer(call, status, text);
+}
+
+const over = (transport: ParticipantTransport, url: string, call: ParticipantCall) => (signal: AbortSignal) =>
+  transport.call({ ...call, url }, signal);
+
+/** Throws at once for what is no URL; the request is made by the function it gives. */
+function overHttp(fetch: Fetch, url: string, call: ParticipantCall) {
+  const target = withBranch(url, call.branch);
+  const method = call.method ?? (call.body === "" ? "GET" : "POST");
+  const headers = { "content-type": "application/json", ...call.headers };
+  return async (signal: AbortSignal) => {
+    const init: RequestInit = { method, headers, signal, redirect: "manual" };
+    const response = await fetch(target, method === "POST" ? { ...init, body: call.body } : init);
+    return { status: response.status, text: await response.text() };
+  };
 }
 
 function readAnswer(call: ParticipantCall, status: number, text: string): unknown {
@@ -75,7 +97,11 @@ function readAnswer(call: ParticipantCall, status: number, text: string): unknow
 }
 
 function withBranch(url: string, branch: BranchIdentity): string {
-  if (!URL.canParse(url)) throw new TandemError("DTX_INVALID_INPUT", `not a URL: ${JSON.stringify(url)}`);
+  if (!URL.canParse(url) || !/^https?:/i.test(url)) {
+    throw new TandemError("DTX_INVALID_INPUT", `not a URL that can be called from here: ${JSON.stringify(url)}`, {
+      hint: "http and https need nothing; for gRPC and NATS give createClient({ participants: [grpcCalls()] })",
+    });
+  }
   const target = new URL(url);
   const parameters = target.searchParams;
   if (branch.dtm !== undefined) parameters.set("dtm", branch.dtm);

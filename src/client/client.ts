@@ -9,7 +9,7 @@ import {
   failover,
   type RetryPolicy,
 } from "./api.js";
-import type { ParticipantAccess } from "./call.js";
+import type { ParticipantAccess, ParticipantTransport } from "./call.js";
 import { type Duration, toMs } from "./duration.js";
 import type { GlobalOptions, GlobalState } from "./global.js";
 import { newGid, queryState } from "./global.js";
@@ -35,6 +35,8 @@ export interface ClientOptions {
   readonly clock?: ClientClock;
   /** Used for the coordinator's HTTP API and for participants. */
   readonly fetch?: Fetch;
+  /** How participants are called that are not behind HTTP: `grpcCalls()`, `natsCalls(connection)`. */
+  readonly participants?: readonly ParticipantTransport[];
   /** Maps a participant's URL to one reachable from this process. */
   readonly rewriteUrl?: (url: string) => string;
 }
@@ -69,9 +71,12 @@ export function createClient(options: ClientOptions): Client {
   const endpoints = options.endpoints.map((one) => (typeof one === "string" ? httpEndpoint(one, fetch) : one));
   const api = failover(endpoints, { ...defaultRetry, ...options.retry }, options.clock);
   const rewriteUrl = options.rewriteUrl ?? ((url: string) => url);
-  const access: ParticipantAccess = { fetch, rewriteUrl, timeoutMs: toMs(options.callTimeout ?? "10s") };
+  const transports = options.participants ?? [];
+  const access: ParticipantAccess = { fetch, transports, rewriteUrl, timeoutMs: toMs(options.callTimeout ?? "10s") };
   const initiator: Initiator = { api, access, address: options.address ?? endpoints[0]!.address };
-  const close = () => api.close();
+  const close = async () => {
+    await Promise.all([api.close(), ...transports.map((one) => one.close?.())]);
+  };
   return {
     saga: (sagaOptions) => saga(api, sagaOptions),
     tcc: <T>(...given: Given<Tcc, T>) => tcc(initiator, ...optionsFirst(given)),

@@ -28,6 +28,7 @@ export {
   type DeliverySource,
   type Guard,
 } from "./barrier/guard.js";
+export type { ParticipantCall, ParticipantTransport } from "./call.js";
 export { type Client, type ClientOptions, createClient } from "./client.js";
 export { currentDelivery } from "./context.js";
 export { type Duration, toMs, toSeconds } from "./duration.js";

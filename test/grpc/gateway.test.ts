@@ -121,6 +121,17 @@ describe("a transaction over gRPC", () => {
     expect((await node.call("Abort", { Gid: gid, TransType: "tcc" })).code).toBe(10);
   });
 
+  it("is told by Query with its branches, which DTM cannot; an unknown gid has no transaction", async () => {
+    await node.call("Submit", { ...saga("fail"), ...waiting });
+    const { code, reply } = await node.call("Query", { Gid: gid });
+    expect([code, reply.Transaction]).toEqual([0, expect.objectContaining({ Gid: gid, Status: "failed" })]);
+    expect(reply.Progresses).toContainEqual(
+      expect.objectContaining({ BranchID: "01", Op: "action", Status: "failed" }),
+    );
+    expect(await node.call("Query", { Gid: "nobody" })).toMatchObject({ code: 0, reply: {} });
+    expect((await node.call("Query", {})).code).toBe(3);
+  });
+
   it("is rolled back by Abort, with its reason", async () => {
     await node.call("Prepare", { Gid: gid, TransType: "xa" });
     await node.call("RegisterBranch", {

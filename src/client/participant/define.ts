@@ -134,6 +134,9 @@ function segment(element: unknown): string {
 }
 
 function joined(base: string, path: string): string {
-  if (URL.canParse(base)) return base.replace(/\/+$/, "") + path;
-  throw new TandemError("DTX_INVALID_INPUT", `not a base URL: ${JSON.stringify(base)}`);
+  if (base.startsWith("nats://")) return base + path.replaceAll("/", ".");
+  if (URL.canParse(base) || /^[\w.-]+:\d+\/\w/.test(base)) return base.replace(/\/+$/, "") + path;
+  throw new TandemError("DTX_INVALID_INPUT", `not a base URL: ${JSON.stringify(base)}`, {
+    hint: "write this service's address as others reach it: http://host:port, grpc://host:port/package.Service, nats://subject",
+  });
 }

@@ -5,6 +5,7 @@ import type { CheckBack } from "../barrier/core.js";
 import { barrierFrom, type Delivery } from "../barrier/delivery.js";
 import { handling } from "../context.js";
 import { errorCode, Failure, InvalidBranch, messageOf, TandemError } from "../errors.js";
+import type { BranchIdentity } from "../identity.js";
 import { errorAnswer, type HttpAnswer, toHttp } from "../result.js";
 
 /** What an adapter knows of a request. */
@@ -39,7 +40,7 @@ export function route(path: string, handler: Handler): Route {
       toHttp(async () => {
         const delivery = barrierFrom({ url: incoming.url });
         const value = await handling(delivery, async () => handler(delivery, payloadOf(incoming))).catch((error) => {
-          throw mustSucceed(delivery, error);
+          throw mustSucceed(delivery.branch, error);
         });
         return unwrapped(value);
       }),
@@ -67,8 +68,7 @@ export const brokenRequest = (error: unknown): HttpAnswer => errorAnswer(error);
  * A refusal where none is possible becomes an ordinary error, said aloud: the coordinator will come again until it
  * succeeds.
  */
-function mustSucceed(delivery: Delivery, error: unknown): unknown {
-  const { op, gid, branchId } = delivery.branch;
+export function mustSucceed({ op, gid, branchId }: BranchIdentity, error: unknown): unknown {
   if (errorCode(error) !== "DTX_FAILURE" || mayRefuse.has(op)) return error;
   const message = `${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse and will be called again`;
   process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
@@ -78,7 +78,7 @@ function mustSucceed(delivery: Delivery, error: unknown): unknown {
 const barrierKinds = new Set(["duplicate", "null-compensation", "suspended"]);
 
 /** A result of the barrier by its value; anything else as it is. */
-function unwrapped(value: unknown): unknown {
+export function unwrapped(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   const { kind } = value as { kind?: unknown };
   const members = Object.keys(value);

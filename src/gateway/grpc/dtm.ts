@@ -5,7 +5,7 @@ import type { Reply } from "../../core/input.js";
 import { InvalidInput } from "../../wire/invalid.js";
 import type { InputLimits } from "../../wire/limits.js";
 import type { Operations } from "../operations.js";
-import { gidReply, progressesReply, readBranch, readRequest, readTopic } from "./messages.js";
+import { gidReply, progressesReply, readBranch, readGidRequest, readRequest, readTopic } from "./messages.js";
 import type { CallContext, Methods, Result, UnaryMethod } from "./method.js";
 import { statusOf } from "./status.js";
 
@@ -33,6 +33,11 @@ export function dtmMethods(operations: Operations, limits: InputLimits): Methods
       if (reply.kind !== "transaction" || reply.transaction === undefined) return emptyResult(reply);
       if (reply.lease === "held") return held(reply.transaction.gid);
       return { message: progressesReply(reply.transaction) };
+    }),
+    unary("Query", async (message) => {
+      const reply = await operations.query(readGidRequest(message));
+      if (reply.kind !== "transaction") return emptyResult(reply);
+      return reply.transaction === undefined ? empty : { message: progressesReply(reply.transaction) };
     }),
     plain("Subscribe", async (message) => {
       const { topic, url, remark } = readTopic(message);

@@ -165,6 +165,17 @@ export function readTopic(message: Buffer): TopicBody {
   return { topic, url, remark };
 }
 
+/** The gid of a `DtmQueryRequest`. @throws InvalidInput */
+export function readGidRequest(message: Buffer): string {
+  const reader = new ProtobufReader(message);
+  let gid = "";
+  while (reader.next()) {
+    if (reader.field === 1) gid = reader.text() ?? gid;
+    else reader.skip();
+  }
+  return gid;
+}
+
 /** A `DtmGidReply`. */
 export function gidReply(gid: string): Buffer {
   return new ProtobufWriter().text(1, gid).finish();

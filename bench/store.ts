@@ -1,4 +1,4 @@
-// `tsx bench/store.ts [lmdb:DIR | memory:] [--batch N] [--seconds N]`: durable transitions a second of a store alone,
+// `tsx bench/store.ts [lmdb:DIR | memory: | mysql://…] [--batch N] [--seconds N]`: durable transitions a second of a store alone,
 // two-branch sagas as the engine writes them (creation, two steps, end), one batch in flight.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,12 +8,16 @@ import type { Event } from "../src/core/event.js";
 import type { Commit, Store } from "../src/ports/store.js";
 import { openLmdb } from "../src/store/lmdb/lmdb.js";
 import { MemoryStore } from "../src/store/memory/memory.js";
+import { migrateMysql, openMysql } from "../src/store/mysql/mysql.js";
 import { type Story, someOp, Teller } from "../test/conformance/story.js";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { batch: { type: "string", default: "1,16,64,256" }, seconds: { type: "string", default: "3" } },
 });
+
+const folder = await mkdtemp(join(tmpdir(), "tandem-bench-"));
+const [address = `lmdb:${folder}`] = positionals;
 
 /** The rest of a saga's life after its creation, step by step. */
 function steps(atMs: number): readonly (readonly Event[])[] {
@@ -25,8 +29,19 @@ function steps(atMs: number): readonly (readonly Event[])[] {
   ];
 }
 
+/** A database is migrated first, and its shards belong to nobody: don't use one that is in service. */
+async function open(address: string): Promise<Store> {
+  if (address === "memory:") return new MemoryStore();
+  if (address.startsWith("lmdb:")) return openLmdb(address.slice("lmdb:".length));
+  await migrateMysql(address);
+  const regressed = (what: string): never => {
+    throw new Error(what);
+  };
+  return openMysql({ url: address, owner: { identity: () => ({ name: "", incarnation: 0 }), bumped() {}, regressed } });
+}
+
 async function measure(store: Store, batch: number, seconds: number): Promise<string> {
-  const teller = new Teller();
+  const teller = new Teller(() => (address.startsWith("mysql:") ? 0 : 1));
   const payload = new TextEncoder().encode('{"amount":30,"transInResult":"SUCCESS"}');
   const running: { story: Story; left: (readonly Event[])[] }[] = [];
   const next = (n: number): Commit => {
@@ -59,10 +74,8 @@ async function measure(store: Store, batch: number, seconds: number): Promise<st
   return `batch ${batch}: ${rate} transitions/s, flush p50 ${p50} ms, p99 ${p99} ms, CPU ${cpuUs} us each`;
 }
 
-const folder = await mkdtemp(join(tmpdir(), "tandem-bench-"));
-const [address = `lmdb:${folder}`] = positionals;
 for (const batch of values.batch.split(",").map(Number)) {
-  const store = address === "memory:" ? new MemoryStore() : openLmdb(address.slice("lmdb:".length));
+  const store = await open(address);
   console.log(`${address.split(":")[0]} ${await measure(store, batch, Number(values.seconds))}`);
   await store.close();
 }

@@ -1,6 +1,6 @@
 /**
- * Numbers of transactions, counted by a pass over all heads: dear, so the answer is kept for a time that grows with what
- * it cost. Whoever asks while a count is under way gets that one.
+ * Numbers of transactions, counted by a pass over all heads: dear, so the answer is kept for a time that grows with
+ * what it cost. Whoever asks while a count is under way gets that one.
  */
 
 /** An answer that took this long is dear, and kept so many times as long. */

@@ -1,10 +1,10 @@
 /**
- * The flush as SQL (reliability 4): guard, rows and COMMIT in one packet of plain statements, all or nothing. Every write
- * is conditional on the guards, so a fenced or mistaken flush commits nothing and ends its transaction itself.
+ * The flush as SQL (reliability 4): guard, rows and COMMIT in one packet of plain statements, all or nothing. Every
+ * write is conditional on the guards, so a fenced or mistaken flush commits nothing and ends its transaction itself.
  *
  * Guards: `@c` counts shards that still have this node's epochs, and holds their rows to the commit; `@p` counts the
- * journal rows that the new ones must follow; `@n` those that must not be there yet, where only the key of a retry record
- * would not show it. Rows are written in key order. Servers differ in the word ROW alone.
+ * journal rows that the new ones must follow; `@n` those that must not be there yet, where only the key of a retry
+ * record would not show it. Rows are written in key order. Servers differ in the word ROW alone.
  */
 import type { Commit } from "../../ports/store.js";
 import { rowCodec } from "../codec.js";

@@ -1,7 +1,7 @@
 /**
  * Retention without an index of its own: ids ascend with time, so what ended before a moment was made before it, and
- * stands at the low end of the tables. Each kind of purge walks upwards from there in small steps and remembers where it
- * is; it begins anew when it has come to the moment. What is unfinished, or ended late, is passed over.
+ * stands at the low end of the tables. Each kind of purge walks upwards from there in small steps and remembers where
+ * it is; it begins anew when it has come to the moment. What is unfinished, or ended late, is passed over.
  */
 import { firstIdAt, shardCount } from "../../core/shard.js";
 import type { Lines } from "./lines.js";

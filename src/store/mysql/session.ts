@@ -1,6 +1,6 @@
 /**
- * The connection that writes. Unlike a Line it never sends anything twice: what it says about a failure decides whether a
- * flush is surely not written, or in doubt.
+ * The connection that writes. Unlike a Line it never sends anything twice: what it says about a failure decides whether
+ * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
 import type { Dialect } from "./packet.js";
@@ -10,8 +10,8 @@ export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
 
 /**
  * Why a packet failed. `unsent`: it never reached the server. `lost`: no answer, so it may have run. The others are
- * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `duplicate`: a key
- * is taken; `refused`: the server will never take a row; `unavailable`: not now.
+ * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `duplicate`: a
+ * key is taken; `refused`: the server will never take a row; `unavailable`: not now.
  */
 export type FailureKind = "unsent" | "lost" | "collision" | "duplicate" | "refused" | "unavailable";
 
@@ -81,7 +81,9 @@ export class Session {
     }
   }
 
-  /** Sends a packet to the connection that `open` made. @throws SessionFailure; the connection is usable or gone then */
+  /**
+   * Sends a packet to the connection that `open` made. @throws SessionFailure; the connection is usable or gone then
+   */
   async send(sql: string): Promise<Results> {
     const opened = this.#opened;
     if (opened === undefined) throw new SessionFailure("unsent", new Error("not connected"));

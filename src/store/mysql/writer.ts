@@ -1,6 +1,6 @@
 /**
- * Flushes: sends them, takes apart those that the guards or a taken key held back, tries again after collisions, decides
- * those whose answer was lost. One at a time, in the order in which they are asked for.
+ * Flushes: sends them, takes apart those that the guards or a taken key held back, tries again after collisions,
+ * decides those whose answer was lost. One at a time, in the order in which they are asked for.
  */
 import type { ShardRow } from "../../ports/leases.js";
 import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict } from "../../ports/store.js";

@@ -57,6 +57,15 @@ const migrations: readonly (readonly string[])[] = [
   ],
 ];
 
+/**
+ * Privileges on the database that suffice: `serve` for a node, and those of `migrate` besides for whoever migrates.
+ * Ending a dead node's connections needs none where the nodes share a user, else CONNECTION ADMIN (it is optional).
+ */
+export const privileges = {
+  serve: ["SELECT", "INSERT", "UPDATE", "DELETE"],
+  migrate: ["CREATE", "ALTER", "INDEX"],
+} as const;
+
 /** Version of the tables that this program needs. */
 export const schemaVersion = migrations.length;
 

@@ -37,7 +37,7 @@ function mentionsIn(file: string, text: string): readonly Mention[] {
 }
 
 function isTest(file: string): boolean {
-  return /(?:\.test|Rules|conformance|suite)\.ts$/.test(file) && !file.startsWith("requirements/scan");
+  return /(?:\.test|Rules|conformance|suite)\.ts$/.test(file) && !file.startsWith("requirements/coverage");
 }
 
 /** All tests below `folder` by their path there, with their text. */

@@ -1,17 +1,13 @@
 // Workflows: a plain async function whose steps are recorded at the coordinator. If this process dies, the coordinator
 // calls the callback route and the function runs again, steps that are recorded giving their recorded values.
 
-import type { ApiBody } from "../api.js";
-import { accepted, Rejected } from "../api.js";
 import { Failure, findBranded, Ongoing, TandemError } from "../errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields } from "../global.js";
+import { checkGid, type GlobalOptions, newGid } from "../global.js";
 import { readIdentity } from "../identity.js";
 import type { Incoming, Route } from "../participant/route.js";
 import { toHttp } from "../result.js";
 import type { Initiator } from "../tcc.js";
-import { type Flow, type FlowEnd, runFlow } from "./flow.js";
-import { openWorkflow, Records } from "./record.js";
-import { decodeValue, encodeValue } from "./value.js";
+import type { Flow } from "./flow.js";
 
 /** A workflow as it was defined. */
 export interface Workflow<In, Out> {
@@ -57,15 +53,18 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   }
   const byName = new Map(list.map((one) => [one.name, one]));
   if (byName.size < list.length) throw new TandemError("DTX_INVALID_INPUT", "two workflows have the same name");
+  const machinery = import("./execute.js");
+  // Whoever executes a workflow is told; until then it is nobody's error.
+  machinery.catch(() => {});
   /** One run of a gid at a time in this process; others join it. */
   const running = new Map<string, Promise<unknown>>();
 
   function execute(of: AnyWorkflow, gid: string, inputText: string, settings: GlobalOptions): Promise<unknown> {
     const joined = running.get(gid);
     if (joined !== undefined) return joined;
-    const run = executeOnce(initiator, of, gid, inputText, settings, options.callbackUrl).finally(() =>
-      running.delete(gid),
-    );
+    const run = machinery
+      .then(({ executeOnce }) => executeOnce(initiator, of, gid, inputText, settings, options.callbackUrl))
+      .finally(() => running.delete(gid));
     running.set(gid, run);
     return run;
   }
@@ -95,6 +94,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
         );
       }
       const gid = checkGid(settings.gid ?? newGid());
+      const { encodeValue } = await machinery;
       // The value was made by the workflow's own handler, here or where it ran first.
       return (await execute(of, gid, encodeValue(input, `input of '${of.name}'`) ?? "", settings)) as Out;
     },
@@ -103,55 +103,4 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
       handle: (incoming) => toHttp(() => callBack(incoming)),
     },
   };
-}
-
-async function executeOnce(
-  initiator: Initiator,
-  { name, handler }: AnyWorkflow,
-  gid: string,
-  inputText: string,
-  options: GlobalOptions,
-  callbackUrl: string,
-): Promise<unknown> {
-  const { api, access } = initiator;
-  const body: ApiBody = {
-    gid,
-    trans_type: "workflow",
-    custom_data: JSON.stringify({ name, data: Buffer.from(inputText).toString("base64") }),
-    query_prepared: callbackUrl,
-    ...optionFields({ ...options, wait: undefined }),
-    concurrent: false,
-    protocol: "http",
-  };
-  const opened = await openWorkflow(api, body, options.signal);
-  if (opened.kind === "succeeded") return decodeValue(new TextDecoder().decode(opened.result));
-  if (opened.kind === "failed") throw new Failure(opened.reason, { gid });
-  const records = new Records(api, body, opened.steps);
-  const { headers, signal } = options;
-  // The input is what `execute` was given for this workflow, by way of its text, so that a resumed run gets the same.
-  const input = decodeValue(inputText) as never;
-  const ended = await runFlow({ gid, records, access, headers, signal }, (flow) => handler(flow, input));
-  return finish(initiator, body, name, ended);
-}
-
-/** Records the end. If another executor ended it first, its end counts. */
-async function finish(initiator: Initiator, body: ApiBody, name: string, ended: FlowEnd<unknown>): Promise<unknown> {
-  const { api } = initiator;
-  const gid = String(body.gid);
-  const resultText = ended.kind === "succeeded" ? (encodeValue(ended.value, `workflow '${name}'`) ?? "") : "";
-  const req_extra =
-    ended.kind === "succeeded"
-      ? { status: "succeed", result: Buffer.from(resultText).toString("base64"), rollback_reason: "" }
-      : { status: "failed", result: "", rollback_reason: ended.reason };
-  try {
-    await accepted(api, "submit", { gid, trans_type: "workflow", req_extra });
-  } catch (error) {
-    if (!(error instanceof Rejected)) throw error;
-    const now = await openWorkflow(api, body);
-    if (now.kind === "succeeded") return decodeValue(new TextDecoder().decode(now.result));
-    if (now.kind === "failed") throw new Failure(now.reason, { gid });
-    throw error;
-  }
-  if (ended.kind === "failed") throw new Failure(ended.reason, { gid });
-  return decodeValue(resultText);
 }

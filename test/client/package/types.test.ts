@@ -1,0 +1,96 @@
+// What the compiler knows of a user's code without being told. The statements are judged by `npm run types`; here they
+// only run.
+
+import { describe, expectTypeOf, it } from "vitest";
+import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
+import {
+  type BarrierResult,
+  type Client,
+  createClient,
+  defineStep,
+  defineTccStep,
+  type GlobalState,
+  type Saga,
+  type SagaStep,
+  type StandardSchema,
+  type TccStep,
+  type Workflow,
+  type Workflows,
+  workflow,
+} from "../../../src/client/index.js";
+
+interface Order {
+  readonly sku: string;
+  readonly count: number;
+}
+
+const guard = memoryBarrier();
+const client: Client = createClient({ endpoints: ["http://127.0.0.1:1"] });
+const schema = {} as StandardSchema<{ readonly sku: string; readonly count: string }, Order>;
+
+describe("types of steps", () => {
+  it("come from the schema: callers give its input, handlers get its output", () => {
+    const step = defineStep({
+      ...{ path: "/reserve", guard, input: schema },
+      action: async (tx, order) => {
+        expectTypeOf(tx).toEqualTypeOf<MemoryTx>();
+        expectTypeOf(order).toEqualTypeOf<Order>();
+        return 1;
+      },
+      compensate: async (_tx, order) => {
+        expectTypeOf(order).toEqualTypeOf<Order>();
+      },
+    });
+    expectTypeOf(step.at("http://h")).toEqualTypeOf<SagaStep<{ readonly sku: string; readonly count: string }>>();
+  });
+
+  it("give a tcc's caller the value of the try", () => {
+    const hold = defineTccStep<MemoryTx, { readonly left: number }, Order>({
+      ...{ path: "/hold", guard },
+      try: async () => ({ left: 1 }),
+      confirm: async () => {},
+      cancel: async () => {},
+    }).at("http://h");
+    expectTypeOf(hold).toEqualTypeOf<TccStep<Order, { readonly left: number }>>();
+    expectTypeOf(() => client.tcc((t) => t.call(hold, { sku: "a", count: 1 }))).returns.toEqualTypeOf<
+      Promise<{ readonly left: number }>
+    >();
+  });
+
+  it("let a saga take the step's payload only", () => {
+    const step = {} as SagaStep<Order>;
+    const saga = {} as Saga;
+    expectTypeOf<Parameters<typeof saga.step<Order>>>().toEqualTypeOf<[step: SagaStep<Order>, payload: Order]>();
+    expectTypeOf(step).not.toExtend<SagaStep<string>>();
+    expectTypeOf(saga.submit).returns.toEqualTypeOf<Promise<GlobalState>>();
+  });
+});
+
+describe("types of workflows", () => {
+  it("carry input and result from the handler to whoever executes it", () => {
+    const buy = workflow("buy", async (flow, order: Order) => {
+      const fee = await flow.step("fee", () => order.count * 2);
+      expectTypeOf(fee).toEqualTypeOf<number>();
+      const both = await Promise.all([flow.step("a", () => "a"), flow.step("b", { run: async () => 1 })]);
+      expectTypeOf(both).toEqualTypeOf<[string, number]>();
+      const lost = await flow.tx("book", guard, { run: async () => true });
+      expectTypeOf(lost).toEqualTypeOf<boolean | undefined>();
+      const kept = await flow.tx("keep", guard, { run: async () => true, recall: async () => true });
+      expectTypeOf(kept).toEqualTypeOf<boolean>();
+      return { fee };
+    });
+    expectTypeOf(buy).toEqualTypeOf<Workflow<Order, { fee: number }>>();
+    const flows = {} as Workflows;
+    const run = () => flows.execute(buy, {}, { sku: "a", count: 1 });
+    expectTypeOf(run).returns.toEqualTypeOf<Promise<{ fee: number }>>();
+  });
+});
+
+describe("types of barriers and ends", () => {
+  it("make a handler look before it takes a value", () => {
+    const run = () => guard.run({ url: "?" }, async () => 5);
+    expectTypeOf(run).returns.toEqualTypeOf<Promise<BarrierResult<number>>>();
+    expectTypeOf<BarrierResult<number>>().not.toHaveProperty("value");
+    expectTypeOf<Extract<GlobalState, { status: "failed" }>>().toHaveProperty("reason");
+  });
+});

@@ -327,6 +327,11 @@ export class Actor {
     return blocked;
   }
 
+  /** Its calls that are held back do not go any more: somebody else will make them. */
+  holdBack(): void {
+    this.#withdraw([]);
+  }
+
   /** What is held back and not wanted any more must not go while the decision is on its way to the store (S8). */
   #withdraw(wanted: readonly number[]): void {
     for (const [op, ticket] of this.#calls) {

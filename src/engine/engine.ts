@@ -161,6 +161,7 @@ export class Engine implements Coordinator {
       while (open() && clock.monotonicMs() < endMs) await new Promise<void>((resolve) => void clock.after(10, resolve));
     };
     for (const shard of shards) this.#draining.add(shard);
+    for (const actor of this.#actors.values()) if (shards.has(actor.shard)) actor.holdBack();
     await until(graceMs, (actor) => !actor.calling);
     for (const shard of shards) this.#shut.add(shard);
     await until(1000, (actor) => !actor.busy);

@@ -2,6 +2,7 @@
  * The engine's own rules: durable before acted upon, held replies, restarts, isolation of sick participants.
  */
 import { describe, expect, it } from "vitest";
+import { shardOf } from "../../src/core/shard.js";
 import type { Transaction } from "../../src/core/transaction.js";
 import { saga, settle, type World, world } from "./harness.js";
 
@@ -110,6 +111,22 @@ describe("one transaction", () => {
     expect(w.participants.of("g")).toEqual(["action 01", "compensate 01"]);
     const tx = await stateOf(w, "g");
     expect([tx.status, ...tx.ops.map(({ status }) => status)]).toEqual(["failed", "succeed", "prepared"]);
+  });
+});
+
+describe("hand-over", () => {
+  it("starts no call of a shard that is being drained, also none that was held back before", async () => {
+    const w = world({ dispatch: { perOrigin: 1, perNode: 10, waitingPerTarget: 10, targets: 10 } });
+    let answer = (_: { outcome: "success"; detail: string }) => {};
+    w.participants.scripts.set(a, () => new Promise((resolve) => (answer = resolve)));
+    await w.ask("first", { kind: "submit", submission: saga([a]) });
+    await w.ask("second", { kind: "submit", submission: saga([a]) });
+    const drained = w.engine.drain(new Set([shardOf("first"), shardOf("second")]), 5000);
+    await w.clock.advance(20);
+    answer({ outcome: "success", detail: "" });
+    await w.clock.advance(100);
+    await drained;
+    expect(w.participants.calls.map(({ gid }) => gid)).toEqual(["first"]);
   });
 });
 

@@ -16,3 +16,19 @@ export function desiredOwner(shard: number, nodes: readonly string[]): string | 
   }
   return best?.node;
 }
+
+/**
+ * `desiredOwner` that remembers its answers for as long as the nodes stay the same: a node asks for all of its shards
+ * at every look, and they change once in a blue moon.
+ */
+export function rememberedOwner(): typeof desiredOwner {
+  const known = new Map<number, string | undefined>();
+  let of = "";
+  return (shard, nodes) => {
+    const now = nodes.join("\n");
+    if (now !== of) known.clear();
+    of = now;
+    if (!known.has(shard)) known.set(shard, desiredOwner(shard, nodes));
+    return known.get(shard);
+  };
+}

@@ -3,7 +3,7 @@
  * Times are the store's; a node's own clock never takes part in a judgment about another node.
  */
 import type { NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
-import { desiredOwner } from "./assign.js";
+import type { desiredOwner } from "./assign.js";
 
 /** A row of the shard table and when it was learnt, monotonic milliseconds of this node. */
 export interface Learnt {
@@ -42,9 +42,14 @@ export function orphans(
 }
 
 /** Own shards that another node should have, in ascending order. */
-export function misplaced(owned: Iterable<number>, sight: Sight, self: string): readonly number[] {
+export function misplaced(
+  owned: Iterable<number>,
+  sight: Sight,
+  self: string,
+  desired: typeof desiredOwner,
+): readonly number[] {
   const live = candidates(sight);
-  return [...owned].filter((shard) => (desiredOwner(shard, live) ?? self) !== self).sort((a, b) => a - b);
+  return [...owned].filter((shard) => (desired(shard, live) ?? self) !== self).sort((a, b) => a - b);
 }
 
 /** Milliseconds until the first lease of a peer is over, Infinity without peers. */

@@ -7,7 +7,7 @@ import type { Cancel, Clock } from "../src/ports/clock.js";
 import type { Leases, NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
 import type { Ownership } from "../src/ports/ownership.js";
-import { desiredOwner } from "./assign.js";
+import { rememberedOwner } from "./assign.js";
 import { type Holder, Holdings } from "./holdings.js";
 import { candidates, deadPeers, firstExpiryMs, misplaced, orphans, regression } from "./judge.js";
 import type { View } from "./view.js";
@@ -70,6 +70,7 @@ export class Keeper implements Ownership {
   readonly #settings: KeeperSettings;
   readonly #holdings: Holdings;
   readonly #orphanSince = new Map<number, number>();
+  readonly #desired = rememberedOwner();
   #leaseUntilMs = Number.NEGATIVE_INFINITY;
   #joinedMs = Number.POSITIVE_INFINITY;
   #steadySinceMs: number | undefined;
@@ -349,7 +350,7 @@ export class Keeper implements Ownership {
     const wanted = [...found.values()].filter(({ shard }) => {
       const sinceMs = this.#orphanSince.get(shard) ?? nowMs;
       this.#orphanSince.set(shard, sinceMs);
-      return desiredOwner(shard, live) === name || nowMs - sinceMs >= anybodyMs;
+      return this.#desired(shard, live) === name || nowMs - sinceMs >= anybodyMs;
     });
     if (wanted.length === 0 || this.suspended) return;
     const claimed = await this.#leases.claim(wanted, name, this.incarnation);
@@ -362,7 +363,7 @@ export class Keeper implements Ownership {
   /** A few shards at a time go to the live node that should own them; the others are untouched. */
   async #moveSome(sight: Sight): Promise<void> {
     const { name, address, moveMax, drainMs, shareMs } = this.#settings;
-    const away = address === "" ? [] : misplaced(this.owned.keys(), sight, name);
+    const away = address === "" ? [] : misplaced(this.owned.keys(), sight, name, this.#desired);
     if (away.length === 0) return;
     const graceMs = Math.min(drainMs, Math.max(250, shareMs / Math.ceil(away.length / moveMax)));
     try {

@@ -14,50 +14,73 @@ export interface Story {
   readonly type: TransType;
   readonly branches: number;
   readonly concurrent: boolean;
-  /** A request that creates or moves the transaction was acknowledged. */
-  acknowledged: boolean;
-  /** The submit itself was. */
-  submitted: boolean;
-  /** Answer to a submit that waited for the end. */
-  waited: "succeed" | "failed" | undefined;
+  /** The topic it was sent to. */
+  readonly topic: string | undefined;
+  /** From when on its creation was asked for. */
+  beganMs: number;
+  /** An operator stopped it. */
   forced: boolean;
-  /** Submit with which the answer must be the same for ever (S9). */
+  /** A submit that was answered as done; the answer must be the same for ever (S9). */
   submission: Submission | undefined;
-  /** Where the client did something that must be refused, and was not. */
-  wrong: string[];
+  submitted: boolean;
+  /** Has nothing to do any more. */
+  ended: boolean;
+  /** Where the client met something that must not be. */
+  readonly wrong: string[];
+}
+
+/** How a client's transactions look like; `plain` ones are for measuring speed. */
+export interface Habits {
+  readonly plain: boolean;
 }
 
 const payload = Buffer.from('{"amount":30}');
+const mayHelp: ReadonlySet<string> = new Set(["UNAVAILABLE", "OVERLOADED", "NOT_OWNER", "TOO_MANY", "INTERNAL"]);
 
 export class Client {
   readonly story: Story;
   readonly #world: World;
   readonly #random: Random;
   readonly #vanishes: boolean;
+  readonly #plain: boolean;
   #vanished = false;
+  #executors = 0;
 
-  constructor(world: World, random: Random, gid: string) {
+  constructor(world: World, random: Random, gid: string, { plain }: Habits) {
     this.#world = world;
     this.#random = random;
-    const type = random.pick(["saga", "saga", "saga", "tcc", "xa", "msg", "msg", "workflow"] as const);
+    this.#plain = plain;
+    const type = plain ? "saga" : random.pick(["saga", "saga", "saga", "tcc", "xa", "msg", "msg", "workflow"] as const);
     this.#vanishes = type !== "saga" && random.chance(0.25);
-    const branches = 1 + random.below(4);
+    const branches = plain ? 2 : 1 + random.below(4);
     this.story = {
       gid,
       type,
       branches,
-      concurrent: (type === "saga" || type === "msg") && random.chance(0.4),
-      acknowledged: false,
-      submitted: false,
-      waited: undefined,
+      concurrent: !plain && (type === "saga" || type === "msg") && random.chance(0.4),
+      topic: type === "msg" && random.chance(0.3) ? "news" : undefined,
+      beganMs: 0,
       forced: false,
       submission: undefined,
+      submitted: false,
+      ended: false,
       wrong: [],
     };
-    for (let i = 1; i <= branches; i++) world.services.manners.set(`${gid} ${branchId(i)}`, this.#manner());
+    let left = 0;
+    for (let i = 1; i <= branches; i++) {
+      const amount = type !== "msg" && i === branches ? -left : random.below(100) - 50;
+      left += amount;
+      world.services.manners.set(`${gid} ${branchId(i)}`, this.#manner(amount, plain));
+    }
   }
 
   async run(): Promise<void> {
+    this.story.beganMs = this.#world.scheduler.nowMs;
+    await this.#script();
+    this.story.ended = true;
+  }
+
+  #script(): Promise<void> {
     switch (this.story.type) {
       case "saga":
         return this.#saga();
@@ -71,13 +94,15 @@ export class Client {
     }
   }
 
-  #manner(): Manner {
+  #manner(amount: number, plain: boolean): Manner {
     const r = this.#random;
+    const seldom = plain ? 0.02 : 0.15;
     return {
-      refuses: r.chance(0.12),
-      ongoing: r.chance(0.15) ? 1 + r.below(2) : 0,
-      unknownBefore: r.chance(0.15) ? 1 + r.below(3) : 0,
-      unknownAfter: r.chance(0.15) ? 1 + r.below(2) : 0,
+      refuses: r.chance(seldom * 0.8),
+      ongoing: r.chance(seldom) ? 1 + r.below(2) : 0,
+      unknownBefore: r.chance(seldom) ? 1 + r.below(3) : 0,
+      unknownAfter: r.chance(seldom) ? 1 + r.below(2) : 0,
+      amount,
     };
   }
 
@@ -85,7 +110,7 @@ export class Client {
     const r = this.#random;
     const { branches, concurrent } = this.story;
     const orders = concurrent && branches > 2 && r.chance(0.5) ? { [branches - 1]: [0, 1] } : {};
-    await this.#submit({
+    const submission: Submission = {
       ...this.#submission(),
       options: {
         ...this.#options(),
@@ -98,71 +123,92 @@ export class Client {
         compensate: r.chance(0.05) ? "" : `${url}/undo`,
         payload,
       })),
-    });
-    if (r.chance(0.2)) await this.#abort("saga");
+    };
+    if (!this.#plain && r.chance(0.2)) {
+      if ((await this.#ask({ kind: "prepare", submission }))?.kind !== "accepted" || r.chance(0.3)) return;
+      await this.#sleep(r.between(0, 2000));
+    }
+    await this.#submit(submission);
+    if (r.chance(0.2)) await this.#abortTooLate();
   }
 
   async #twoPhase(type: "tcc" | "xa"): Promise<void> {
     const submission = this.#submission();
     if ((await this.#ask({ kind: "prepare", submission }))?.kind !== "accepted") return;
-    this.story.acknowledged = true;
     const first = type === "tcc" ? "try" : "action";
     for (const [i, url] of this.#urls().entries()) {
       if (this.#gone()) return;
       const id = branchId(i + 1);
-      const names = type === "tcc" ? ["cancel", "confirm"] : ["rollback", "commit"];
-      const ops = names.map((op) => ({ op, url: `${url}/${op}`, status: "prepared" as const }));
-      const registered = await this.#ask({ kind: "registerBranch", registration: this.#registration(type, id, ops) });
-      if (registered?.kind !== "accepted") return this.#abort(type);
-      if (this.#world.services.manners.get(`${this.story.gid} ${id}`)?.refuses) return this.#abort(type);
+      const registration = this.#branch(type, id, url);
+      const registered = await this.#ask({ kind: "registerBranch", registration });
+      if (registered?.kind !== "accepted") return void (await this.#abort(type));
+      if (this.#world.services.manners.get(`${this.story.gid} ${id}`)?.refuses) return void (await this.#abort(type));
       await this.#world.services.effect({ gid: this.story.gid, branchId: id, op: first, type });
     }
     if (this.#gone()) return;
+    if (this.#random.chance(0.1)) return this.#race(type, submission);
     await this.#submit(submission);
+    if (this.story.submitted && this.#random.chance(0.2)) await this.#registerTooLate(type);
+    if (this.#random.chance(0.2)) await this.#abortTooLate();
+  }
+
+  /** Abort and submit at once: one of them counts, the other is refused (scenario 27). */
+  async #race(type: TransType, submission: Submission): Promise<void> {
+    const [aborted] = await Promise.all([this.#abort(type), this.#submit(submission)]);
+    const both = aborted?.kind === "accepted" && this.story.submitted;
+    if (both) this.story.wrong.push("S4: abort and submit were both accepted");
+    this.#world.coverage.count("checked: of abort and submit one won");
   }
 
   async #msg(): Promise<void> {
     const r = this.#random;
-    const { gid, concurrent } = this.story;
+    const { gid, concurrent, topic } = this.story;
+    const { services } = this.#world;
+    const own = this.#urls().map((url) => ({ action: `${url}/do`, compensate: "", payload }));
+    const amounts = own.map((_, i) => services.manners.get(`${gid} ${branchId(i + 1)}`)!.amount);
+    const local = topic === undefined ? -amounts.reduce((sum, amount) => sum + amount, 0) : 0;
     const submission: Submission = {
       ...this.#submission(),
       options: { ...this.#options(), concurrent },
-      steps: this.#urls().map((url) => ({ action: `${url}/do`, compensate: "", payload })),
+      steps: topic === undefined ? own : [{ action: `topic://${topic}`, compensate: "", payload }],
       queryPrepared: "http://p0.sim/check",
       customData: r.chance(0.2) ? '{"delay":2}' : "",
     };
+    if (topic !== undefined)
+      for (const id of ["01", "01-01", "01-02", "01-03", "01-04"])
+        services.manners.set(`${gid} ${id}`, this.#manner(0, false));
     if (r.chance(0.3)) {
-      this.#world.services.committed.set(gid, true);
+      await services.commitLocally(gid, local);
       return this.#submit(submission);
     }
     if ((await this.#ask({ kind: "prepare", submission }))?.kind !== "accepted") return;
-    this.story.acknowledged = true;
     if (this.#gone()) return;
     await this.#sleep(r.chance(0.2) ? r.between(3000, 12_000) : r.between(0, 50));
-    const fails = r.chance(0.15);
-    if (!fails && this.#world.services.committed.get(gid) === undefined) this.#world.services.committed.set(gid, true);
+    const commits = !r.chance(0.15) && (await services.commitLocally(gid, local));
     if (this.#gone()) return;
-    if (this.#world.services.committed.get(gid) === true) await this.#submit(submission);
+    if (commits) await this.#submit(submission);
     else await this.#abort("msg");
   }
 
   async #workflow(): Promise<void> {
-    const { gid } = this.story;
-    this.#world.services.executors.set(gid, () => void this.#execute());
-    await this.#execute();
+    const leased = this.#random.chance(0.4);
+    this.#world.services.executors.set(this.story.gid, () => void this.#execute(leased));
+    await this.#execute(leased);
   }
 
   /** One run of the executor; it may die at any step, and several may run at once. */
-  async #execute(): Promise<void> {
+  async #execute(leased: boolean): Promise<void> {
     const { gid, branches } = this.story;
+    const { services } = this.#world;
+    const executorId = leased ? `e${++this.#executors}` : undefined;
     const submission: Submission = {
       ...this.#submission(),
       queryPrepared: "http://p0.sim/resume",
       customData: '{"name":"w","data":"e30="}',
+      lease: executorId === undefined ? undefined : { executorId, seconds: 3 },
     };
     const opened = await this.#ask({ kind: "prepareWorkflow", submission }, 3);
-    if (opened?.kind !== "transaction" || opened.transaction === undefined) return;
-    this.story.acknowledged = true;
+    if (opened?.kind !== "transaction" || opened.transaction === undefined || opened.lease === "held") return;
     const { transaction } = opened;
     if (transaction.status !== "prepared") return;
     const recorded = new Map(transaction.ops.map(({ branchId: id, op, status }) => [`${id} ${op}`, status]));
@@ -171,54 +217,78 @@ export class Client {
       const id = branchId(i);
       if (recorded.has(`${id} action`)) continue;
       if (this.#random.chance(0.1)) return;
-      const refuses = this.#world.services.manners.get(`${gid} ${id}`)?.refuses === true;
-      if (!refuses) await this.#world.services.effect({ gid, branchId: id, op: "action", type: "workflow" });
-      if (!(await this.#step(id, "action", refuses ? "failed" : "succeed"))) return;
+      const refuses = services.manners.get(`${gid} ${id}`)?.refuses === true;
+      if (!refuses) await services.effect({ gid, branchId: id, op: "action", type: "workflow" });
+      if (!(await this.#step(id, "action", refuses ? "failed" : "succeed", executorId))) return;
       recorded.set(`${id} action`, refuses ? "failed" : "succeed");
       failed = refuses;
     }
     for (let i = branches; i >= 1 && failed; i--) {
       const id = branchId(i);
       if (recorded.get(`${id} action`) !== "succeed" || recorded.has(`${id} rollback`)) continue;
-      await this.#world.services.effect({ gid, branchId: id, op: "rollback", type: "workflow" });
-      if (!(await this.#step(id, "rollback", "succeed"))) return;
+      await services.effect({ gid, branchId: id, op: "rollback", type: "workflow" });
+      if (!(await this.#step(id, "rollback", "succeed", executorId))) return;
     }
     const status = failed ? "failed" : "succeed";
     await this.#ask({ kind: "finishWorkflow", status, reason: failed ? "no" : "", result: "" }, 3);
   }
 
-  async #step(id: string, op: string, status: "succeed" | "failed"): Promise<boolean> {
+  async #step(id: string, op: string, status: "succeed" | "failed", executorId: string | undefined): Promise<boolean> {
     const ops = [{ op, url: "", status }];
-    const reply = await this.#ask({ kind: "registerBranch", registration: this.#registration("workflow", id, ops) }, 4);
-    return reply?.kind === "accepted";
+    const registration: Registration = { type: "workflow", branchId: id, ops, payload, executorId };
+    return (await this.#ask({ kind: "registerBranch", registration }, 4))?.kind === "accepted";
   }
 
+  /** Submits, sometimes twice at once and sometimes without waiting to the end. */
   async #submit(submission: Submission): Promise<void> {
+    const r = this.#random;
     this.story.submission = submission;
-    const reply = await this.#ask({ kind: "submit", submission });
-    if (reply === undefined) return;
-    const ongoing = reply.kind === "refused" && reply.code === "ONGOING";
-    if (reply.kind === "accepted" || ongoing) this.story.acknowledged = this.story.submitted = true;
-    if (submission.options.waitResult && reply.kind === "accepted") this.story.waited = "succeed";
-    if (reply.kind === "refused" && reply.code === "REFUSED") this.story.waited = "failed";
-    if (this.story.submitted && this.#random.chance(0.15)) {
-      const other = { ...submission, digest: `${submission.digest} other` };
-      const wrong = await this.#ask({ kind: "submit", submission: other });
-      if (wrong !== undefined && !(wrong.kind === "refused" && wrong.code === "REFUSED"))
-        this.story.wrong.push(`S9: other content answered ${JSON.stringify(wrong)}`);
-    }
+    const leaves = submission.options.waitResult && r.chance(0.1) ? new AbortController() : undefined;
+    if (leaves !== undefined) this.#world.scheduler.after(r.between(0, 1500), () => leaves.abort());
+    const request: Request = { kind: "submit", submission };
+    const [reply, twin] = await Promise.all([
+      this.#ask(request, 200, leaves?.signal),
+      r.chance(0.1) ? this.#ask(request) : undefined,
+    ]);
+    for (const one of [reply, twin])
+      if (one?.kind === "accepted" || (one?.kind === "refused" && one.code === "ONGOING")) this.story.submitted = true;
+    if (this.story.submitted && r.chance(0.15)) await this.#submitOther(submission);
   }
 
-  async #abort(type: TransType): Promise<void> {
-    await this.#ask({ kind: "abort", type, reason: "client says no", waitResult: false });
+  /** The same gid with other content is refused, whatever has become of the first (S9). */
+  async #submitOther(submission: Submission): Promise<void> {
+    const other = { ...submission, digest: `${submission.digest} other` };
+    const reply = await this.#ask({ kind: "submit", submission: other }, 50, undefined, false);
+    if (reply === undefined) return;
+    this.#world.coverage.count("checked: other content refused");
+    if (!isRefused(reply)) this.story.wrong.push(`S9: other content answered ${JSON.stringify(reply)}`);
+  }
+
+  async #registerTooLate(type: "tcc" | "xa"): Promise<void> {
+    const reply = await this.#ask({ kind: "registerBranch", registration: this.#branch(type, "09", "http://p0.sim") });
+    if (reply === undefined) return;
+    this.#world.coverage.count("checked: branch after submit refused");
+    if (!isRefused(reply)) this.story.wrong.push(`S4: branch after submit answered ${JSON.stringify(reply)}`);
+  }
+
+  async #abortTooLate(): Promise<void> {
+    if (!this.story.submitted) return;
+    const reply = await this.#abort(this.story.type);
+    if (reply === undefined) return;
+    this.#world.coverage.count("checked: abort after submit refused");
+    if (!isRefused(reply)) this.story.wrong.push(`D22: abort after submit answered ${JSON.stringify(reply)}`);
+  }
+
+  #abort(type: TransType): Promise<Reply | undefined> {
+    return this.#ask({ kind: "abort", type, reason: "client says no", waitResult: this.#random.chance(0.2) });
   }
 
   /** Asks until there is an answer that means something. */
-  async #ask(request: Request, triesMax = 200): Promise<Reply | undefined> {
+  async #ask(request: Request, triesMax = 200, signal?: AbortSignal, own = true): Promise<Reply | undefined> {
     for (let i = 0; i < triesMax && !this.#vanished; i++) {
-      const reply = await this.#world.ask(this.#random, this.story.gid, request, 6000);
+      const reply = await this.#world.ask(this.#random, this.story.gid, request, 6000, signal, own);
       const again = reply === undefined || (reply.kind === "refused" && mayHelp.has(reply.code));
-      if (!again) return reply;
+      if (!again || signal?.aborted || this.#world.poisoned.has(this.story.gid)) return reply;
       await this.#sleep(this.#random.between(50, 500));
     }
     return undefined;
@@ -264,13 +334,18 @@ export class Client {
     };
   }
 
-  #registration(type: TransType, id: string, ops: Registration["ops"]): Registration {
+  #branch(type: "tcc" | "xa", id: string, url: string): Registration {
+    const names = type === "tcc" ? ["cancel", "confirm"] : ["rollback", "commit"];
+    const ops = names.map((op) => ({ op, url: `${url}/${op}`, status: "prepared" as const }));
     return { type, branchId: id, ops, payload, executorId: undefined };
   }
 }
 
-const mayHelp: ReadonlySet<string> = new Set(["UNAVAILABLE", "OVERLOADED", "NOT_OWNER", "TOO_MANY", "INTERNAL"]);
+function isRefused(reply: Reply): boolean {
+  return reply.kind === "refused" && reply.code === "REFUSED";
+}
 
+/** Id of the branch with that number, from 1. */
 export function branchId(i: number): string {
   return String(i).padStart(2, "0");
 }

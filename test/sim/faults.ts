@@ -4,21 +4,54 @@
  */
 import type { Random } from "./random.js";
 
-export type FaultKind =
-  | "crash"
-  | "pause"
-  | "clockJump"
-  | "cutBus"
-  | "cutBusOneWay"
-  | "cutStore"
-  | "lossyBus"
-  | "storeSlow"
-  | "storeDown"
-  | "commitDoubt"
-  | "leaveAndJoin"
-  | "join"
-  | "participantDead"
-  | "participantSlow";
+/** Faults of a schedule, in the order of the table. */
+export const faultKinds = [
+  "crash",
+  "crashAtDeed",
+  "pause",
+  "clockJump",
+  "usurp",
+  "leaveAndJoin",
+  "join",
+  "cutBus",
+  "cutBusOneWay",
+  "lossyBus",
+  "cutStore",
+  "storeSlow",
+  "storeDown",
+  "storeRestart",
+  "commitDoubt",
+  "deadlock",
+  "poison",
+  "participantDead",
+  "participantSlow",
+  "participantFlaky",
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+/** What befalls single messages, calls and statements, counted where it happens. */
+export const momentaryKinds = [
+  "messageLost",
+  "messageDoubled",
+  "messageCut",
+  "callLost",
+  "callDoubled",
+  "answerLost",
+  "answerLate",
+  "diedBeforeStatement",
+  "diedAfterStatement",
+  "diedBeforeMessage",
+  "diedBeforeCall",
+  "diedBeforeReply",
+  "statementAway",
+  "statementSlow",
+  "statementCut",
+  "statementDeadlock",
+  "commitRefused",
+] as const;
+
+export type MomentaryKind = (typeof momentaryKinds)[number];
 
 export interface Fault {
   readonly kind: FaultKind;
@@ -30,28 +63,13 @@ export interface Fault {
   readonly other: number;
 }
 
-export const faultKinds: readonly FaultKind[] = [
-  "crash",
-  "pause",
-  "clockJump",
-  "cutBus",
-  "cutBusOneWay",
-  "cutStore",
-  "lossyBus",
-  "storeSlow",
-  "storeDown",
-  "commitDoubt",
-  "leaveAndJoin",
-  "join",
-  "participantDead",
-  "participantSlow",
-];
-
-/** Faults over `spanMs`, at most about one in two seconds, kinds drawn evenly. */
+/** Faults over `spanMs`. Each seed has kinds of its own, so that some runs are all of one trouble. */
 export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
-  const count = 2 + random.below(7);
+  const kinds = faultKinds.filter(() => random.chance(0.4));
+  if (kinds.length === 0) kinds.push(random.pick(faultKinds));
+  const count = 2 + random.below(Math.max(2, Math.round(spanMs / 1500)));
   const faults = Array.from({ length: count }, () => ({
-    kind: random.pick(faultKinds),
+    kind: random.pick(kinds),
     atMs: Math.round(random.between(200, spanMs)),
     lengthMs: Math.round(random.chance(0.3) ? random.between(3000, 9000) : random.between(50, 3000)),
     place: random.below(1000),
@@ -62,5 +80,5 @@ export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
 
 /** One fault as a line of a story. */
 export function faultText({ kind, atMs, lengthMs, place, other }: Fault): string {
-  return `${(atMs / 1000).toFixed(3)}s ${kind} for ${lengthMs} ms (place ${place}, other ${other})`;
+  return `${(atMs / 1000).toFixed(3)} s ${kind} for ${lengthMs} ms (place ${place}, other ${other})`;
 }

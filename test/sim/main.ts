@@ -1,28 +1,145 @@
 /**
- * `npm run sim -- --from N --seeds M`: runs seeds one after the other and prints what they found. Exit 1 on a
- * violation.
+ * `npm run sim`: many seeds on all cores, progress, the table of what was exercised; exit 1 on a violation, and, over a
+ * large corpus, on anything that was never exercised. A failing seed is shrunk and told as a story.
+ *
+ * --from N --seeds M | --minutes T   which seeds
+ * --workers W, --nice                on how many cores, and whether others go first
+ * --faults 0,3 --only 1,4 --story    replays one seed with a part of its faults and transactions
+ * --plain N                          N two-branch sagas a seed instead of its business: measures speed
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { Coverage } from "./coverage.js";
 import { faultText } from "./faults.js";
-import { simulate } from "./simulate.js";
+import { runSeeds } from "./pool.js";
+import { shrink } from "./shrink.js";
+import { type RunResult, simulate } from "./simulate.js";
+import type { Report } from "./worker.js";
+
+/** From so many seeds on everything that is expected must have been exercised. */
+const wholeCorpus = 2000;
+
+/** Failing seeds that are shrunk, and lines of a story that are shown. */
+const shrunkMax = 2;
+const storyLines = 80;
 
 const { values } = parseArgs({
-  options: { from: { type: "string", default: "1" }, seeds: { type: "string", default: "100" } },
+  options: {
+    from: { type: "string", default: "1" },
+    seeds: { type: "string" },
+    minutes: { type: "string" },
+    workers: { type: "string", default: String(availableParallelism()) },
+    nice: { type: "boolean", default: false },
+    faults: { type: "string" },
+    only: { type: "string" },
+    story: { type: "boolean", default: false },
+    plain: { type: "string" },
+  },
 });
-const from = Number(values.from);
-const seeds = Number(values.seeds);
-const startedMs = performance.now();
-let transactions = 0;
-let broken = 0;
-for (let seed = from; seed < from + seeds; seed++) {
-  const result = await simulate(seed);
-  transactions += result.transactions;
-  if (result.violations.length === 0) continue;
-  broken++;
-  console.log(`seed ${seed} (npm run sim -- --from ${seed} --seeds 1)`);
-  for (const violation of result.violations) console.log(`  ${violation}`);
-  for (const fault of result.faults) console.log(`  fault ${faultText(fault)}`);
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const numbers = (text: string | undefined) => text?.split(",").filter(Boolean).map(Number);
+
+function replay(seed: number, faults: readonly number[], only: readonly number[]): string {
+  return `npm run sim -- --from ${seed} --seeds 1 --faults ${faults.join(",")} --only ${only.join(",")} --story`;
 }
-const rate = Math.round((transactions / (performance.now() - startedMs)) * 1000);
-console.log(`${seeds} seeds, ${transactions} transactions, ${rate} a second, ${broken} seeds with violations`);
-process.exitCode = broken === 0 ? 0 : 1;
+
+/** Runs one seed here and tells all about it. */
+async function one(seed: number): Promise<number> {
+  const chosen = numbers(values.faults);
+  const only = numbers(values.only);
+  const { faults } = await simulate(seed, { only: [] });
+  const result = await simulate(seed, {
+    faults: chosen === undefined ? faults : chosen.flatMap((i) => faults[i] ?? []),
+    ...(only !== undefined && { only }),
+    story: true,
+  });
+  for (const line of result.story) say(line);
+  for (const violation of result.violations) say(`*** ${violation}`);
+  say(`hash ${result.hash}`);
+  return result.violations.length === 0 ? 0 : 1;
+}
+
+/** The lines that matter for a violation: of its transaction, of faults, of the ownership. */
+function excerpt(result: RunResult): readonly string[] {
+  const gids = new Set(result.violations.flatMap((violation) => violation.match(/\bt\d+\b/g) ?? []));
+  const mine = new RegExp(
+    `\\b(${[...gids, "fault", "starts", "ends", "fenced", "peer_dead", "suspended"].join("|")})\\b`,
+  );
+  const lines = result.story.filter((line) => mine.test(line));
+  return lines.length <= storyLines ? lines : [...lines.slice(0, storyLines), `… ${lines.length - storyLines} lines`];
+}
+
+async function tell(report: Report): Promise<void> {
+  const failed = await simulate(report.seed);
+  if (failed.violations.length === 0) {
+    say(`seed ${report.seed} fails in a process of many runs only`);
+    return;
+  }
+  const { faults, transactions, result } = await shrink(failed);
+  say(`\nseed ${report.seed}, shrunk to ${faults.length} faults and ${transactions.length} transactions:`);
+  for (const fault of result.faults) say(`  fault ${faultText(fault)}`);
+  for (const violation of result.violations) say(`  *** ${violation}`);
+  for (const line of excerpt(result)) say(`  ${line}`);
+  say(`  replay: ${replay(report.seed, faults, transactions)}`);
+}
+
+async function many(): Promise<number> {
+  const from = Number(values.from);
+  const seeds =
+    values.minutes === undefined ? Number(values.seeds ?? 300) : Number(values.seeds ?? Number.MAX_SAFE_INTEGER);
+  const startedMs = performance.now();
+  const endMs = values.minutes === undefined ? Number.POSITIVE_INFINITY : startedMs + Number(values.minutes) * 60_000;
+  const coverage = new Coverage();
+  const failed: Report[] = [];
+  const sums = { seeds: 0, transactions: 0, steps: 0, replayed: 0, shownMs: startedMs };
+  let next = from;
+  const progress = () => {
+    const seconds = (performance.now() - startedMs) / 1000;
+    const rate = Math.round(sums.transactions / seconds);
+    const met = [...coverage.counts].filter(([name]) => /^(fault|hit): /.test(name)).reduce((sum, [, n]) => sum + n, 0);
+    const moved = [...coverage.counts]
+      .filter(([name]) => name.startsWith("transaction: "))
+      .reduce((s, [, n]) => s + n, 0);
+    say(
+      `${sums.seeds} seeds (${from}…${next - 1}), ${sums.transactions} transactions (${rate}/s), ${met} faults hit, ` +
+        `${moved} transitions, ${sums.replayed} replayed, ${failed.length} seeds with violations, ${Math.round(seconds)} s`,
+    );
+    sums.shownMs = performance.now();
+  };
+  await runSeeds(
+    () => (next < from + seeds && performance.now() < endMs ? next++ : undefined),
+    (report) => {
+      coverage.add(report.counts);
+      sums.seeds++;
+      sums.transactions += report.transactions;
+      sums.steps += report.steps;
+      if (report.replayed) sums.replayed++;
+      if (report.violations.length > 0) {
+        failed.push(report);
+        say(`seed ${report.seed}: ${report.violations.slice(0, 5).join("\n  ")}`);
+        say(`  replay: npm run sim -- --from ${report.seed} --seeds 1 --story`);
+      }
+      if (performance.now() - sums.shownMs > 10_000) progress();
+      return failed.length >= 20 ? "stop" : "go on";
+    },
+    {
+      workers: Number(values.workers),
+      nice: values.nice,
+      run: values.plain === undefined ? {} : { plain: Number(values.plain) },
+      longestMs: 120_000,
+    },
+  );
+  progress();
+  if (values.plain !== undefined) return failed.length === 0 ? 0 : 1;
+  for (const line of coverage.table()) say(line);
+  const missing = coverage.missing();
+  if (missing.length > 0) say(`never exercised: ${missing.join("; ")}`);
+  for (const report of failed.slice(0, shrunkMax)) await tell(report);
+  const tooFew = sums.seeds >= wholeCorpus && missing.length > 0;
+  say(`${sums.seeds} seeds, ${failed.length} with violations, ${missing.length} expected things never exercised`);
+  return failed.length === 0 && !tooFew ? 0 : 1;
+}
+
+const single = values.story || values.faults !== undefined || values.only !== undefined;
+process.exitCode = single ? await one(Number(values.from)) : await many();

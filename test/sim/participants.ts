@@ -2,9 +2,17 @@
  * The services of a simulated business: accounts behind the SDK's barrier, reached over a network that loses, doubles
  * and delays. They also play workflow clients and answer check-backs. Every effect is counted.
  */
-import { type BarrierRows, passBarrier } from "../../src/client/barrier/core.js";
+import {
+  type BarrierKey,
+  type BarrierRows,
+  checkBackRow,
+  checkBackVerdict,
+  passBarrier,
+} from "../../src/client/barrier/core.js";
+import { Duplicated } from "../../src/client/errors.js";
 import type { Outcome } from "../../src/core/transaction.js";
 import type { Answer, Call, Callers } from "../../src/ports/caller.js";
+import type { MomentaryKind } from "./faults.js";
 import type { Process } from "./machine.js";
 import type { Random } from "./random.js";
 import type { Scheduler } from "./scheduler.js";
@@ -17,61 +25,71 @@ export interface Manner {
   readonly unknownBefore: number;
   readonly unknownAfter: number;
   readonly ongoing: number;
+  /** What its forward op adds to its account; the amounts of a transaction add up to nothing. */
+  readonly amount: number;
 }
 
-export const plain: Manner = { refuses: false, unknownBefore: 0, unknownAfter: 0, ongoing: 0 };
+export const plain: Manner = { refuses: false, unknownBefore: 0, unknownAfter: 0, ongoing: 0, amount: 0 };
 
-/** A call as a participant saw it. */
-export interface Seen {
-  readonly atMs: number;
-  readonly gid: string;
-  readonly branchId: string;
-  readonly op: string;
-  readonly node: string;
+/** What a process tells about its calls, and its right to make them. */
+export interface Sender {
+  /** At the moment a call goes on the wire. */
+  sent(call: Call): void;
+  /** The right under which it works on a gid then: a reload under a new one may have to call again. */
+  epochOf(gid: string): number | undefined;
 }
 
-const undoing = new Set(["compensate", "cancel", "rollback"]);
+const undoing: ReadonlySet<string> = new Set(["compensate", "cancel", "rollback"]);
+const doing: ReadonlySet<string> = new Set(["action", "try"]);
 
 export class Services {
-  readonly seen: Seen[] = [];
   /** Effects that took place, by `gid branch op`. */
   readonly effects = new Map<string, number>();
   readonly manners = new Map<string, Manner>();
-  /** Answers a check-back: whether the initiator's local transaction committed. */
-  readonly committed = new Map<string, boolean>();
+  /** Messages whose initiator's local transaction committed. */
+  readonly committed = new Set<string>();
   /** Plays the executor of a workflow when it is called back. */
   readonly executors = new Map<string, () => void>();
   readonly deadUntil = new Map<string, number>();
   readonly slowUntil = new Map<string, number>();
+  readonly flakyUntil = new Map<string, number>();
+  /** What a transaction's effects add up to over all accounts. */
+  readonly moved = new Map<string, number>();
   /** Calls that one process made though it had been told success before. */
   readonly wasted: string[] = [];
-  lost = 0;
-  doubled = 0;
-  readonly #rows = new Map<string, string>();
+  readonly #table = table();
   readonly #nth = new Map<string, number>();
   readonly #scheduler: Scheduler;
   readonly #random: Random;
+  readonly #hit: (kind: MomentaryKind) => void;
 
-  constructor(scheduler: Scheduler, random: Random) {
+  constructor(scheduler: Scheduler, random: Random, hit: (kind: MomentaryKind) => void) {
     this.#scheduler = scheduler;
     this.#random = random;
+    this.#hit = hit;
   }
 
-  /**
-   * The services as one process reaches them. `sent` is told at the moment a call goes on the wire; `epochOf` is the
-   * right under which the process works on a gid then: a reload under a new one may have to call again.
-   */
-  callers(process: Process, sent: (call: Call) => void, epochOf: (gid: string) => number | undefined): Callers {
+  heal(): void {
+    this.deadUntil.clear();
+    this.slowUntil.clear();
+    this.flakyUntil.clear();
+  }
+
+  /** The services as one process reaches them. */
+  callers(process: Process, { sent, epochOf }: Sender): Callers {
     const settled = new Set<string>();
+    const locations = new Map<string, { readonly origin: string; readonly target: string }>();
     return {
       locate: (_protocol, url) => {
-        const origin = url.split("/").slice(0, 3).join("/");
-        return { origin, target: url.split("?")[0]! };
+        const known = locations.get(url) ?? { origin: url.split("/").slice(0, 3).join("/"), target: url };
+        locations.set(url, known);
+        return known;
       },
       call: async (call) => {
+        if (!process.does("call")) return new Promise<Answer>(() => {});
         sent(call);
         const key = `${call.gid} ${call.branchId} ${call.op} under epoch ${epochOf(call.gid)}`;
-        if (settled.has(key)) this.wasted.push(`${process.name} called ${key} again after its own success`);
+        if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
         const answer = await this.#exchange(process, call);
         if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
         return answer;
@@ -82,36 +100,38 @@ export class Services {
 
   #exchange(process: Process, call: Call): Promise<Answer> {
     return new Promise((resolve) => {
+      const { nowMs } = this.#scheduler;
       let answered = false;
       const answer = (value: Answer, delayMs: number) =>
         this.#scheduler.after(delayMs, () =>
           process.run(() => {
-            if (answered) return;
+            if (answered) return this.#hit("answerLate");
             answered = true;
+            timeout.cancelled = true;
             resolve(value);
           }),
         );
-      answer({ outcome: "unknown", detail: "timeout" }, call.timeoutMs);
+      const timeout = answer({ outcome: "unknown", detail: "timeout" }, call.timeoutMs);
       const host = call.url.split("/")[2]!;
-      if ((this.deadUntil.get(host) ?? 0) > this.#scheduler.nowMs)
+      if ((this.deadUntil.get(host) ?? 0) > nowMs)
         return void answer({ outcome: "unknown", detail: "connection refused" }, 1);
-      const slow = (this.slowUntil.get(host) ?? 0) > this.#scheduler.nowMs ? this.#random.between(500, 8000) : 0;
-      const times = this.#random.chance(0.02) ? 0 : this.#random.chance(0.03) ? 2 : 1;
-      if (times === 0) this.lost++;
-      if (times === 2) this.doubled++;
+      const slow = (this.slowUntil.get(host) ?? 0) > nowMs ? this.#random.between(500, 8000) : 0;
+      const flaky = (this.flakyUntil.get(host) ?? 0) > nowMs;
+      const times = this.#random.chance(flaky ? 0.2 : 0.02) ? 0 : this.#random.chance(flaky ? 0.3 : 0.03) ? 2 : 1;
+      if (times === 0) this.#hit("callLost");
+      if (times === 2) this.#hit("callDoubled");
       for (let i = 0; i < times; i++)
-        this.#scheduler.after(this.#random.between(0.2, 4) + slow, () => {
-          void this.#perform(process, call).then((value) => {
-            if (this.#random.chance(0.02)) this.lost++;
-            else answer(value, this.#random.between(0.2, 4));
+        this.#scheduler.after(this.#random.between(0.2, flaky ? 400 : 4) + slow, () => {
+          void this.#perform(call).then((value) => {
+            if (this.#random.chance(flaky ? 0.2 : 0.02)) this.#hit("answerLost");
+            else answer(value, this.#random.between(0.2, flaky ? 3000 : 4));
           });
         });
     });
   }
 
-  async #perform(process: Process, call: Call): Promise<Answer> {
+  async #perform(call: Call): Promise<Answer> {
     const { gid, branchId, op } = call;
-    this.seen.push({ atMs: this.#scheduler.nowMs, gid, branchId, op, node: process.name });
     if (op === "msg") return this.#checkBack(gid);
     if (branchId === "00") {
       this.executors.get(gid)?.();
@@ -133,10 +153,18 @@ export class Services {
 
   /** Does the work of an op behind the barrier, in one go. */
   async effect({ gid, branchId, op, type }: Pick<Call, "gid" | "branchId" | "op" | "type">): Promise<void> {
-    const verdict = await passBarrier(this.#table(), { gid, branchId, op, transType: type }, "01");
+    const verdict = await passBarrier(this.#table, { gid, branchId, op, transType: type }, "01");
     if (verdict !== "execute") return;
     const key = `${gid} ${branchId} ${op}`;
     this.effects.set(key, (this.effects.get(key) ?? 0) + 1);
+    const { amount } = this.manners.get(`${gid} ${branchId}`) ?? plain;
+    if (doing.has(op)) this.move(gid, amount);
+    if (undoing.has(op)) this.move(gid, -amount);
+  }
+
+  /** Money of a transaction comes to an account or leaves it. */
+  move(gid: string, amount: number): void {
+    this.moved.set(gid, (this.moved.get(gid) ?? 0) + amount);
   }
 
   /** Net effect of a branch: 1 = its work stands, 0 = never done or undone. */
@@ -145,23 +173,39 @@ export class Services {
     return (this.effects.get(`${gid} ${branchId} ${forward}`) ?? 0) - (undo === undefined ? 0 : 1);
   }
 
-  #checkBack(gid: string): Answer {
-    if (this.#random.chance(0.2)) return { outcome: "unknown", detail: "database away" };
-    const committed = this.committed.get(gid);
-    if (committed === undefined) this.committed.set(gid, false); // it can never commit from now on
-    return committed === true ? { outcome: "success", detail: "" } : { outcome: "failure", detail: "rolled back" };
+  /** The initiator's local transaction of a message; `false`: a check-back has forbidden it before. */
+  async commitLocally(gid: string, amount: number): Promise<boolean> {
+    try {
+      await passBarrier(this.#table, { gid, branchId: "00", op: "msg", transType: "msg" }, "01");
+    } catch (error) {
+      if (error instanceof Duplicated) return this.committed.has(gid);
+      throw error;
+    }
+    this.committed.add(gid);
+    this.move(gid, amount);
+    return true;
   }
 
-  #table(): BarrierRows {
-    const keyOf = (row: { gid: string; branchId: string; op: string; barrierId: string }) =>
-      JSON.stringify([row.gid, row.branchId, row.op, row.barrierId]);
-    return {
-      insertIgnore: async (row) => {
-        if (this.#rows.has(keyOf(row))) return false;
-        this.#rows.set(keyOf(row), row.reason);
-        return true;
-      },
-      reason: async (key) => this.#rows.get(keyOf(key)),
-    };
+  async #checkBack(gid: string): Promise<Answer> {
+    if (this.#random.chance(0.2)) return { outcome: "unknown", detail: "database away" };
+    const row = checkBackRow(gid, "msg");
+    await this.#table.insertIgnore(row);
+    const verdict = checkBackVerdict(await this.#table.reason(row), gid);
+    return verdict === "committed" ? { outcome: "success", detail: "" } : { outcome: "failure", detail: "rolled back" };
   }
+}
+
+/** A barrier table in memory; every statement is one step. */
+function table(): BarrierRows {
+  const rows = new Map<string, string>();
+  const keyOf = ({ gid, branchId, op, barrierId }: BarrierKey) => `${gid}/${branchId}/${op}/${barrierId}`;
+  return {
+    insertIgnore: async (row) => {
+      const key = keyOf(row);
+      if (rows.has(key)) return false;
+      rows.set(key, row.reason);
+      return true;
+    },
+    reason: async (key) => rows.get(keyOf(key)),
+  };
 }

@@ -1,7 +1,6 @@
 /**
  * The only source of order in a simulation: one heap of events on virtual time. After each event everything that it
- * made
- * ready runs to its end before the next one begins, so a run is a function of its seed.
+ * made ready runs to its end before the next one begins, so a run is a function of its seed.
  */
 export interface Event {
   readonly atMs: number;
@@ -9,6 +8,9 @@ export interface Event {
   readonly task: () => void;
   cancelled: boolean;
 }
+
+/** After so many events the real event loop gets its turn: whoever watches the run must be able to speak. */
+const breathEvents = 8192;
 
 export class Scheduler {
   readonly #heap: Event[] = [];
@@ -40,8 +42,9 @@ export class Scheduler {
       if (event.cancelled) continue;
       this.#nowMs = event.atMs;
       event.task();
-      await new Promise<void>((resolve) => setImmediate(resolve));
+      await settled();
       if (++this.steps % 64 === 0 && done()) return;
+      if (this.steps % breathEvents === 0) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     if (!done()) this.#nowMs = Math.max(this.#nowMs, untilMs);
   }
@@ -69,6 +72,11 @@ export class Scheduler {
     }
     heap[i] = last;
   }
+}
+
+/** Called in a microtask, it is over when no microtask is left: Node runs ticks only then. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 function before(a: Event, b: Event): boolean {

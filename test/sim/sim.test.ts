@@ -1,28 +1,36 @@
 /**
- * A small set of seeds at every run of the tests, and that a seed is a run.
+ * The simulation as part of the tests: a corpus of seeds in processes of their own, and that a seed is a run.
  */
 import { expect, it } from "vitest";
+import { Coverage } from "./coverage.js";
+import { runSeeds } from "./pool.js";
 import { simulate } from "./simulate.js";
 
-it("keeps every rule over 60 seeds, with faults that really hit", async () => {
-  const hits = new Map<string, number>();
-  for (let seed = 1; seed <= 60; seed++) {
-    const result = await simulate(seed);
-    expect(result.violations, `seed ${seed}`).toEqual([]);
-    for (const [kind, count] of result.hits) hits.set(kind, (hits.get(kind) ?? 0) + count);
-  }
-  for (const kind of [
-    "crash",
-    "pause",
-    "commitDoubt",
-    "storeDown",
-    "lossyBus",
-    "leaveAndJoin",
-    "messageLost",
-    "callLost",
-  ])
-    expect(hits.get(kind) ?? 0, kind).toBeGreaterThan(0);
-}, 300_000);
+/** Seeds of every run of the tests, and how long they may take. */
+const seeds = 2000;
+const withinMs = 300_000;
+
+it(
+  `keeps every rule over ${seeds} seeds, and has exercised every fault, state and transition`,
+  async () => {
+    const coverage = new Coverage();
+    const broken: string[] = [];
+    let next = 1;
+    await runSeeds(
+      () => (next <= seeds ? next++ : undefined),
+      ({ seed, violations, counts }) => {
+        coverage.add(counts);
+        if (violations.length > 0) broken.push(`seed ${seed}: ${violations.join("; ")}`);
+        return broken.length < 5 ? "go on" : "stop";
+      },
+      { workers: 2, nice: false, run: {}, longestMs: 120_000 },
+    );
+    process.stdout.write(`${coverage.table().join("\n")}\n`);
+    expect(broken, "replay with: npm run sim -- --from SEED --seeds 1").toEqual([]);
+    expect(coverage.missing()).toEqual([]);
+  },
+  withinMs,
+);
 
 it("makes the same run of the same seed", async () => {
   for (const seed of [7, 11, 23]) expect((await simulate(seed)).hash).toBe((await simulate(seed)).hash);

@@ -2,11 +2,13 @@
  * One run: a cluster, its clients and operators, faults for a while, healing, judgement. A function of its seed and of
  * the fault schedule, which is made from the seed unless it is given.
  */
-import { createHash } from "node:crypto";
-import { judge } from "./checks.js";
+import { judge, judgeQueues, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
 import { drawFaults, type Fault } from "./faults.js";
+import { isFinal } from "./ledger.js";
+import { Editor, operate, unpark } from "./operators.js";
 import { Random } from "./random.js";
+import { apply } from "./troubles.js";
 import { startMs, World } from "./world.js";
 
 export interface RunResult {
@@ -15,96 +17,114 @@ export interface RunResult {
   readonly faults: readonly Fault[];
   readonly violations: readonly string[];
   readonly transactions: number;
-  /** Finished as such. */
-  readonly ends: { readonly succeed: number; readonly failed: number };
-  readonly hits: ReadonlyMap<string, number>;
-  readonly transitions: ReadonlyMap<string, number>;
+  readonly counts: ReadonlyMap<string, number>;
+  /** Events of the scheduler. */
   readonly steps: number;
   /** Only when asked for. */
   readonly story: readonly string[];
 }
 
 export interface RunOptions {
+  /** Instead of those of the seed. */
   readonly faults?: readonly Fault[];
   readonly story?: boolean;
-  readonly transactions?: number;
+  /** Only these of the seed's transactions, by number. */
+  readonly only?: readonly number[];
+  /** So many plain two-branch sagas instead of the seed's business: for measuring speed. */
+  readonly plain?: number;
 }
 
-/** Time with faults, and at most as much after it; milliseconds of the simulated world. */
-const spanMs = 20_000;
+/** At most so long after the faults; milliseconds of the simulated world. */
 const healMs = 900_000;
+
+/** Until retention has looked at what is finished. */
+const purgeWaitMs = 65_000;
 
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = new Random(seed);
-  const hash = createHash("sha256");
-  const story: string[] = [];
-  const world = new World(random, (line) => {
-    hash.update(line);
-    if (options.story) story.push(line);
-  });
-  const drawn = drawFaults(random.fork(), spanMs);
-  const faults = options.faults ?? drawn;
-  for (let i = 0; i < 3; i++) world.boot(`n${i}`);
+  const spanMs = options.plain === undefined ? random.pick([3000, 6000, 12_000, 20_000]) : 10_000;
+  const purges = random.chance(0.1);
+  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000 };
+  const world = new World(random, settings);
+  const faults = options.faults ?? drawFaults(random.fork(), spanMs);
+  const nodes = random.pick([1, 2, 3, 3, 3, 4]);
+  for (let i = 0; i < nodes; i++) world.boot(`n${i}`);
   await world.scheduler.run(startMs + 100);
-  for (const fault of faults) world.scheduler.after(fault.atMs, () => world.apply(fault));
-  const clients = startClients(world, random, options.transactions ?? 40);
+  for (const fault of faults) world.scheduler.after(fault.atMs, () => apply(world, fault));
+  const editor = new Editor(world, random.fork(), "news");
+  void editor.run(startMs + spanMs);
   const operators = random.fork();
-  for (const { story: its } of clients) if (operators.chance(0.15)) operate(world, operators, its);
+  const clients = startClients(world, random.fork(), spanMs, options, (client) => {
+    if (options.plain === undefined && operators.chance(0.2)) operate(world, operators.fork(), client.story);
+  });
   await world.scheduler.run(startMs + spanMs);
   world.heal();
-  const transitions = new Map<string, number>();
-  await world.scheduler.run(startMs + spanMs + 12_000);
-  for (const { story: its } of clients) void world.ask(operators, its.gid, { kind: "unpark" }, 6000);
-  await world.scheduler.run(startMs + spanMs + healMs, () => world.finished);
-  const judged = await Promise.all(clients.map(({ story: its }) => judge(world, its, transitions)));
-  const heads = (await world.store.list({}, undefined, 10_000)).heads;
+  for (const { story } of clients) if (options.plain === undefined) void unpark(world, operators.fork(), story);
+  const done = () => world.finished && clients.every(({ story }) => story.ended);
+  await world.scheduler.run(startMs + spanMs + healMs, done);
+  await world.scheduler.run(world.scheduler.nowMs + (purges ? purgeWaitMs : 300));
+  const asked = await askAgain(world, random.fork(), clients);
+  const judged = clients.flatMap(({ story }) => judge(world, story, editor));
+  const stored = await judgeStore(world);
   return {
     seed,
-    hash: hash.digest("hex").slice(0, 16),
+    hash: world.trace.hash(),
     faults,
-    violations: [...world.violations, ...world.services.wasted, ...judged.flat()],
+    violations: [
+      ...new Set([...world.ledger.violations, ...world.violations, ...world.services.wasted, ...judged, ...asked]),
+      ...stored,
+      ...judgeQueues(world),
+    ],
     transactions: clients.length,
-    ends: {
-      succeed: heads.filter(({ status }) => status === "succeed").length,
-      failed: heads.filter(({ status }) => status === "failed").length,
-    },
-    hits: new Map<string, number>([
-      ...world.hits,
-      ["callLost", world.services.lost],
-      ["callDoubled", world.services.doubled],
-    ]),
-    transitions,
+    counts: world.coverage.counts,
     steps: world.scheduler.steps,
-    story,
+    story: world.trace.lines,
   };
 }
 
-function startClients(world: World, random: Random, transactions: number): readonly Client[] {
-  return Array.from({ length: transactions }, (_, i) => {
-    const client = new Client(world, random.fork(), `t${i}`);
-    world.scheduler.after(random.between(0, spanMs * 0.9), () => void client.run());
-    return client;
+function startClients(
+  world: World,
+  random: Random,
+  spanMs: number,
+  { only, plain }: RunOptions,
+  begun: (client: Client) => void,
+): readonly Client[] {
+  const count = plain ?? 5 + random.below(46);
+  return Array.from({ length: count }, (_, i) => i).flatMap((i) => {
+    const its = random.fork();
+    const atMs = random.between(0, spanMs * 0.9);
+    if (only !== undefined && !only.includes(i)) return [];
+    const client = new Client(world, its, `t${i}`, { plain: plain !== undefined });
+    world.scheduler.after(atMs, () => {
+      void client.run();
+      begun(client);
+    });
+    return [client];
   });
 }
 
-/** An operator stops, hastens or parks (and unparks) a transaction at some time. */
-function operate(world: World, random: Random, story: Client["story"]): void {
-  const atMs = random.between(500, spanMs);
-  const ask = (request: Parameters<World["ask"]>[2]) => world.ask(random, story.gid, request, 6000);
-  world.scheduler.after(atMs, () => {
-    const deed = random.below(3);
-    if (deed === 0) {
-      story.forced = true;
-      void ask({ kind: "forceStop" });
-    } else if (deed === 1) void ask({ kind: "hasten", bulk: false });
-    else {
-      void ask({ kind: "park", by: "operator", reason: "looking" });
-      const unpark = async (): Promise<void> => {
-        const reply = await ask({ kind: "unpark" });
-        if (reply === undefined || (reply.kind === "refused" && reply.code !== "NOT_FOUND"))
-          world.scheduler.after(500, () => void unpark());
-      };
-      world.scheduler.after(random.between(100, 8000), () => void unpark());
-    }
-  });
+/** S9 at the end: the same submit has the same answer, another one is refused; L3 beside what is poisoned. */
+async function askAgain(world: World, random: Random, clients: readonly Client[]): Promise<readonly string[]> {
+  const found: string[] = [];
+  let waiting = 0;
+  for (const { story } of clients) {
+    const account = world.ledger.accounts.get(story.gid);
+    const { submission } = story;
+    const known = account?.digest !== undefined && isFinal(account) && !world.poisoned.has(story.gid);
+    if (world.poisoned.size > 0 && known) world.coverage.count("checked: others finish beside a poisoned one");
+    if (!known || submission === undefined || !random.chance(0.3)) continue;
+    const other = random.chance(0.5);
+    const sent = other ? { ...submission, digest: "another" } : submission;
+    waiting++;
+    void world.ask(random, story.gid, { kind: "submit", submission: sent }, 6000, undefined, !other).then((reply) => {
+      waiting--;
+      const refused = reply?.kind === "refused" && reply.code === "REFUSED";
+      const right = other || account.status === "failed" ? refused : reply?.kind === "accepted";
+      world.coverage.count(other ? "checked: other content refused" : "checked: same submit, same answer");
+      if (!right)
+        found.push(`S9: ${story.gid} (${story.type}) is '${account.status}', asked again: ${JSON.stringify(reply)}`);
+    });
+  }
+  await world.scheduler.run(world.scheduler.nowMs + 8000, () => waiting === 0);
+  return found;
 }

@@ -1,0 +1,252 @@
+/**
+ * The judge of everything durable: an account of what the store took, kept from the journal rows alone and without any
+ * code of the product, and held against the invariants at the moment it happens: S1 (an acknowledged request is there),
+ * S2, S3, S4, S5 (intent), S6, S7, S8.
+ */
+import type { Event } from "../../src/core/event.js";
+import type { JournalRow } from "../../src/core/evolve.js";
+import type { Reply, Request } from "../../src/core/input.js";
+import type { OpStatus, Status, TransType } from "../../src/core/transaction.js";
+import type { Call } from "../../src/ports/caller.js";
+import type { Commit } from "../../src/ports/store.js";
+import { type Coverage, edges } from "./coverage.js";
+
+/** An op as its journal says. */
+export interface OpAccount {
+  readonly branchId: string;
+  readonly op: string;
+  readonly url: string;
+  readonly createdMs: number;
+  status: OpStatus;
+  started: boolean;
+}
+
+/** A transaction as its journal says. */
+export interface Account {
+  readonly gid: string;
+  readonly type: TransType;
+  readonly id: number;
+  readonly ops: OpAccount[];
+  readonly events: Event[];
+  status: Status;
+  version: number;
+  digest: string | undefined;
+  concurrent: boolean;
+  parked: boolean;
+  checked: boolean;
+  /** Kinds of events that it ever had. */
+  readonly had: Set<Event["kind"]>;
+  /** Ops whose compensation succeeded, in order. */
+  readonly undone: number[];
+  readonly retries: Map<number, JournalRow>;
+}
+
+const forward: ReadonlySet<string> = new Set(["action", "confirm", "commit"]);
+
+export class Ledger {
+  readonly accounts = new Map<string, Account>();
+  readonly violations: string[] = [];
+  /** Stored and not final. */
+  readonly unfinished = new Set<string>();
+  readonly #coverage: Coverage;
+
+  constructor(coverage: Coverage) {
+    this.#coverage = coverage;
+  }
+
+  /** The store took a commit under `epoch`, while the table of shards says `epochNow`. */
+  took({ gid, row, epoch, head }: Commit, epochNow: number): void {
+    const account = this.accounts.get(gid);
+    if (account !== undefined && this.#isRepeat(account, row)) return;
+    if (epoch !== epochNow) this.#accuse("S2", gid, `written under epoch ${epoch}, the shard's is ${epochNow}`);
+    const expected = (account?.version ?? 0) + (row.retryOf === undefined ? 1 : 0);
+    if (row.version !== expected) this.#accuse("S3", gid, `version ${row.version} after ${expected - 1}`);
+    for (const event of row.events) this.#apply(gid, event);
+    const now = this.accounts.get(gid);
+    if (now === undefined) return;
+    now.version = row.version;
+    if (row.retryOf !== undefined) now.retries.set(row.retryOf, row);
+    if (head !== undefined && head.status !== now.status) this.#accuse("S4", gid, `head says '${head.status}'`);
+    if (isFinal(now)) this.unfinished.delete(gid);
+    else this.unfinished.add(gid);
+  }
+
+  /** A call goes on the wire, sent by a node that owns the shard (`owner`) or by one that only thought so. */
+  called(call: Call, owner: boolean): void {
+    const { gid, branchId, op } = call;
+    const account = this.accounts.get(gid);
+    if (account === undefined) return this.#accuse("S5", gid, "called but not stored");
+    if (isFinal(account) && owner) this.#accuse("S8", gid, `${op} ${branchId} called after '${account.status}'`);
+    this.#coverage.count(`checked: call has an intent and no end`);
+    if (branchId === "00") {
+      if (!account.checked) this.#accuse("S5", gid, "asked back without a durable intent");
+      return;
+    }
+    const found = account.ops.find((other) => other.branchId === branchId && other.op === op);
+    if (found?.started !== true) this.#accuse("S5", gid, `${op} ${branchId} called without a durable intent`);
+    if (op === "compensate") this.#judgeTurn(account, account.ops.indexOf(found!));
+  }
+
+  /** S1: what is answered as done is durable at that moment. `own`: the request has the content that was first. */
+  answered(gid: string, request: Request, reply: Reply, own: boolean): void {
+    const account = this.accounts.get(gid);
+    const lies = (what: string) => this.#accuse("S1", gid, `${request.kind} acknowledged, but ${what}`);
+    if (reply.kind === "refused") {
+      this.#coverage.count(`reply: ${request.kind} ${reply.code}`);
+      return;
+    }
+    this.#coverage.count(`reply: ${request.kind} ${reply.kind}`);
+    if (request.kind === "query" || request.kind === "await") return;
+    if (reply.kind === "transaction" && reply.transaction === undefined) return;
+    this.#coverage.count("checked: acknowledged and durable");
+    if (account === undefined) return lies("nothing is stored");
+    switch (request.kind) {
+      case "submit":
+        if (!own) return this.#accuse("S9", gid, "other content accepted");
+        if (account.status === "prepared") return lies("it is still prepared");
+        if (account.status === "failed" && request.submission.options.waitResult)
+          this.#accuse("wait", gid, "told 'succeed', is 'failed'");
+        if (!isFinal(account) && request.submission.options.waitResult)
+          this.#accuse("wait", gid, `told 'succeed', is '${account.status}'`);
+        return;
+      case "abort":
+        return account.had.has("aborting") || account.status === "failed" ? undefined : lies("it goes on");
+      case "registerBranch": {
+        const { branchId, ops } = request.registration;
+        const there = ops.every(({ op }) => account.ops.some((o) => o.branchId === branchId && o.op === op));
+        return there ? undefined : lies(`branch ${branchId} is not stored`);
+      }
+      case "forceStop":
+        return account.status === "failed" ? undefined : lies(`it is '${account.status}'`);
+      case "finishWorkflow":
+        return account.status === request.status ? undefined : lies(`it is '${account.status}'`);
+      case "park":
+        return account.had.has("parked") ? undefined : lies("it was never parked");
+      case "unpark":
+      case "hasten":
+      case "prepare":
+      case "prepareWorkflow":
+        return;
+    }
+  }
+
+  #isRepeat(account: Account, row: JournalRow): boolean {
+    if (row.retryOf === undefined) return row.version <= account.version;
+    return account.retries.get(row.retryOf) === row;
+  }
+
+  #accuse(rule: string, gid: string, text: string): void {
+    const type = this.accounts.get(gid)?.type ?? "unknown";
+    this.violations.push(`${rule}: ${gid} (${type}) ${text}`);
+  }
+
+  #apply(gid: string, event: Event): void {
+    if (event.kind === "created") return this.#create(gid, event);
+    const account = this.accounts.get(gid);
+    if (account === undefined) return this.#accuse("S3", gid, `'${event.kind}' before 'created'`);
+    account.events.push(event);
+    account.had.add(event.kind);
+    if (isFinal(account) && event.kind !== "digestRecorded")
+      this.#accuse("S3", gid, `'${event.kind}' after '${account.status}'`);
+    switch (event.kind) {
+      case "submitted":
+        account.digest = event.digest ?? account.digest;
+        if (event.customData !== undefined) account.concurrent ||= event.customData.includes('"concurrent":true');
+        return this.#move(account, "submitted");
+      case "aborting":
+        return this.#move(account, "aborting");
+      case "finished":
+        this.#judgeEnd(account, event.status);
+        return this.#move(account, event.status);
+      case "digestRecorded":
+        account.digest = event.digest;
+        return;
+      case "branchRegistered":
+        if (account.status !== "prepared") this.#accuse("S4", gid, `branch registered while '${account.status}'`);
+        for (const op of event.ops)
+          account.ops.push({ ...op, createdMs: event.atMs, started: op.status !== "prepared" });
+        return;
+      case "started":
+        for (const index of event.ops) this.#start(account, index);
+        return;
+      case "settled":
+        return this.#settle(account, event.op, event.status);
+      case "parked":
+      case "unparked":
+        account.parked = event.kind === "parked";
+        return this.#coverage.count(`event: ${event.kind}`);
+      case "retried":
+        return this.#coverage.count(`op: ${account.ops[event.op]?.op ?? "check"} retried`);
+      case "hastened":
+      case "overdue":
+      case "leased":
+        return this.#coverage.count(`event: ${event.kind}`);
+    }
+  }
+
+  #create(gid: string, event: Extract<Event, { kind: "created" }>): void {
+    if (this.accounts.has(gid)) return this.#accuse("S3", gid, "created twice");
+    this.#coverage.count(`transaction: ${event.type} born ${event.status}`);
+    this.accounts.set(gid, {
+      gid,
+      type: event.type,
+      id: event.id,
+      ops: event.ops.map((op) => ({ ...op, createdMs: event.atMs, started: false })),
+      events: [event],
+      status: event.status,
+      version: 0,
+      digest: event.digest,
+      concurrent: event.options.concurrent || event.customData.includes('"concurrent":true'),
+      parked: false,
+      checked: false,
+      had: new Set(["created"]),
+      undone: [],
+      retries: new Map(),
+    });
+  }
+
+  #start(account: Account, index: number): void {
+    if (account.parked) this.#accuse("S8", account.gid, "an op is started while parked");
+    if (index < 0) account.checked = true;
+    else account.ops[index]!.started = true;
+  }
+
+  #move(account: Account, to: Status): void {
+    const edge = `${account.type} ${account.status}>${to}`;
+    if (!edges.has(edge)) this.#accuse("S4", account.gid, `${edge} is no edge`);
+    this.#coverage.count(`transaction: ${edge}`);
+    account.status = to;
+  }
+
+  #settle(account: Account, index: number, status: "succeed" | "failed"): void {
+    const op = account.ops[index]!;
+    if (op.status !== "prepared") this.#accuse("S4", account.gid, `${op.op} ${op.branchId} settled twice`);
+    this.#coverage.count(`op: ${op.op} ${op.status}>${status}`);
+    if (account.status === "aborting" && op.op === "action")
+      this.#accuse("S4", account.gid, `action ${op.branchId} settled while aborting`);
+    op.status = status;
+    if (op.op === "compensate") account.undone.push(index);
+  }
+
+  /** S6, and S5 for the end that the coordinator itself reaches (`aborting` → `failed`, unless it was stopped). */
+  #judgeEnd(account: Account, status: "succeed" | "failed"): void {
+    if (account.type === "workflow" || status !== "succeed") return;
+    const hole = account.ops.find(({ op, status: its }) => forward.has(op) && its !== "succeed");
+    this.#coverage.count("checked: succeed without a hole");
+    if (hole !== undefined) this.#accuse("S6", account.gid, `succeed, but ${hole.op} ${hole.branchId} has not`);
+  }
+
+  /** S7: when a compensation goes on the wire every later step that was started is undone already. */
+  #judgeTurn(account: Account, index: number): void {
+    if (account.type !== "saga" || account.concurrent || index < 0) return;
+    this.#coverage.count("checked: compensation in its turn");
+    for (let later = index + 2; later < account.ops.length; later += 2)
+      if (account.ops[later + 1]!.started && account.ops[later]!.status === "prepared")
+        this.#accuse("S7", account.gid, `compensation ${index / 2 + 1} before ${later / 2 + 1}`);
+  }
+}
+
+/** The transaction has reached its end. */
+export function isFinal({ status }: Pick<Account, "status">): boolean {
+  return status === "succeed" || status === "failed";
+}

@@ -1,0 +1,106 @@
+/**
+ * The ways between machines, and to the store: what is lost, doubled, late or cut off while a fault lasts.
+ */
+import type { MomentaryKind } from "./faults.js";
+import type { Fate, StorePath } from "./machine.js";
+import type { Random } from "./random.js";
+import type { Scheduler } from "./scheduler.js";
+
+/** Until when each trouble lasts. */
+interface Until {
+  storeDownMs: number;
+  storeSlowMs: number;
+  doubtMs: number;
+  deadlockMs: number;
+  lossyMs: number;
+}
+
+const calm: Until = { storeDownMs: 0, storeSlowMs: 0, doubtMs: 0, deadlockMs: 0, lossyMs: 0 };
+
+export class Network {
+  readonly until: Until = { ...calm };
+  /** `from to` → until when. */
+  readonly cuts = new Map<string, number>();
+  readonly storeCuts = new Map<string, number>();
+  readonly #scheduler: Scheduler;
+  readonly #random: Random;
+  readonly #hit: (kind: MomentaryKind) => void;
+  readonly #doubted: (end: "written" | "lost") => void;
+  #generation = 0;
+
+  constructor(
+    scheduler: Scheduler,
+    random: Random,
+    hit: (kind: MomentaryKind) => void,
+    doubted: (end: "written" | "lost") => void,
+  ) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.#hit = hit;
+    this.#doubted = doubted;
+  }
+
+  heal(): void {
+    Object.assign(this.until, calm);
+    this.cuts.clear();
+    this.storeCuts.clear();
+  }
+
+  /** All connections break; what was under way is in doubt. */
+  restartStore(downMs: number): void {
+    this.#generation++;
+    this.until.storeDownMs = this.#scheduler.nowMs + downMs;
+  }
+
+  /** The way of one node to the store. */
+  pathOf(name: string): StorePath {
+    return {
+      latencyMs: () => {
+        const slow = this.until.storeSlowMs > this.#scheduler.nowMs ? this.#random.between(100, 1500) : 0;
+        if (slow > 0) this.#hit("statementSlow");
+        return this.#random.between(0.2, 1.5) + slow;
+      },
+      fate: (writes) => this.#fate(name, writes),
+      generation: () => this.#generation,
+    };
+  }
+
+  /** When a message arrives, once per time; none: lost. */
+  delivery(from: string, to: string): readonly number[] {
+    const { nowMs } = this.#scheduler;
+    const random = this.#random;
+    if ((this.cuts.get(`${from} ${to}`) ?? 0) > nowMs) {
+      this.#hit("messageCut");
+      return [];
+    }
+    const lossy = this.until.lossyMs > nowMs;
+    const delayMs = () => random.between(0.1, lossy ? 300 : 2);
+    if (random.chance(lossy ? 0.3 : 0.005)) {
+      this.#hit("messageLost");
+      return [];
+    }
+    if (!random.chance(lossy ? 0.2 : 0.01)) return [delayMs()];
+    this.#hit("messageDoubled");
+    return [delayMs(), delayMs()];
+  }
+
+  #fate(name: string, writes: boolean): Fate {
+    const { nowMs } = this.#scheduler;
+    if (this.until.storeDownMs > nowMs) {
+      this.#hit("statementAway");
+      return "away";
+    }
+    if ((this.storeCuts.get(name) ?? 0) > nowMs) {
+      this.#hit("statementCut");
+      return "away";
+    }
+    if (writes && this.until.deadlockMs > nowMs && this.#random.chance(0.3)) {
+      this.#hit("statementDeadlock");
+      return "deadlock";
+    }
+    if (!writes || this.until.doubtMs <= nowMs || !this.#random.chance(0.3)) return "ok";
+    const done = this.#random.chance(0.5);
+    this.#doubted(done ? "written" : "lost");
+    return done ? "doubtDone" : "doubtLost";
+  }
+}

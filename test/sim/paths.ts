@@ -1,0 +1,101 @@
+/**
+ * The shared store as one process reaches it: every statement goes over its path, and what the store takes is noted in
+ * the ledger at the moment it takes it.
+ */
+import type { Member } from "../../cluster/member.js";
+import type { Leases } from "../../src/ports/leases.js";
+import type { Commit, Store, Verdict } from "../../src/ports/store.js";
+import type { KeyValues } from "../../src/ports/topics.js";
+import type { MemoryLeases } from "../../src/store/memory/leases.js";
+import type { MemoryStore } from "../../src/store/memory/memory.js";
+import { type Process, refusal, type StorePath } from "./machine.js";
+
+/** The shared store, and who is told of what it took. */
+export interface Shared {
+  readonly store: MemoryStore;
+  readonly leases: MemoryLeases;
+  /** Gids of which the store takes nothing. */
+  readonly poisoned: ReadonlySet<string>;
+  noted(node: string, commit: Commit, verdict: Verdict): void;
+  refused(): void;
+  purged(transactions: number): void;
+}
+
+/** The store port of a process. */
+export function remoteStore(process: Process, path: StorePath, shared: Shared, member: () => Member): Store {
+  const { store, leases, poisoned } = shared;
+  const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
+  const check = (batch: readonly Commit[]) => {
+    const bad = batch.find(({ gid }) => poisoned.has(gid));
+    if (bad === undefined) return;
+    shared.refused();
+    throw refusal(bad.gid);
+  };
+  return {
+    commit: (batch) =>
+      process.remote(path, true, async () => {
+        check(batch);
+        const verdicts = await store.commit(batch);
+        for (const [i, commit] of batch.entries()) shared.noted(process.name, commit, verdicts[i]!);
+        return verdicts;
+      }),
+    settle: async (batch) => {
+      const { incarnation } = member().keeper;
+      const { rows, verdicts } = await process.remote(path, true, async () => {
+        const mine = [...new Set(batch.map(({ shard }) => shard))]
+          .map((shard) => leases.row(shard)!)
+          .filter((row) => row.owner === process.name && row.incarnation === incarnation);
+        const bumped = await leases.claim(mine, process.name, incarnation);
+        const epochs = new Map(bumped.map((row) => [row.shard, row.epoch]));
+        const again = batch.map((commit) => ({ ...commit, epoch: epochs.get(commit.shard) ?? commit.epoch }));
+        const settled = await store.settle(again);
+        for (const [i, commit] of again.entries()) shared.noted(process.name, commit, settled[i]!);
+        return { rows: bumped, verdicts: settled };
+      });
+      member().keeper.bumped(rows);
+      return verdicts;
+    },
+    load: (gids) => read(() => store.load(gids)),
+    history: (gid) => read(() => store.history(gid)),
+    due: (...args) => read(() => store.due(...args)),
+    earliest: () => read(() => store.earliest()),
+    list: (...args) => read(() => store.list(...args)),
+    lastId: (shard) => read(() => store.lastId(shard)),
+    count: () => read(() => store.count()),
+    purge: (...args) =>
+      read(async () => {
+        const touched = await store.purge(...args);
+        if (touched > 0) shared.purged(touched);
+        return touched;
+      }),
+    close: async () => {},
+  };
+}
+
+/** The leases port of a process. */
+export function remoteLeases(process: Process, path: StorePath, { leases }: Shared): Leases {
+  const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
+  const write = <T>(work: () => Promise<T>) => process.remote(path, true, work);
+  return {
+    join: (...args) => write(() => leases.join(...args)),
+    renew: (...args) => write(() => leases.renew(...args)),
+    look: (...args) => read(() => leases.look(...args)),
+    fence: (...args) => write(() => leases.fence(...args)),
+    claim: (...args) => write(() => leases.claim(...args)),
+    release: (...args) => write(() => leases.release(...args)),
+    leave: (...args) => write(() => leases.leave(...args)),
+    close: async () => {},
+  };
+}
+
+/** The key-values port of a process. */
+export function remoteKeyValues(process: Process, path: StorePath, { store }: Shared): KeyValues {
+  const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
+  const write = <T>(work: () => Promise<T>) => process.remote(path, true, work);
+  return {
+    get: (...args) => read(() => store.get(...args)),
+    put: (...args) => write(() => store.put(...args)),
+    remove: (...args) => write(() => store.remove(...args)),
+    scan: (...args) => read(() => store.scan(...args)),
+  };
+}

@@ -48,6 +48,13 @@ function statuses({ ops, rollbackReason }: Transaction): unknown {
   return [rollbackReason, ops.map(({ branchId: id, op, status, startedAtMs }) => [id, op, status, startedAtMs])];
 }
 
+/** Of two processes of one name the older one ends. */
+export function judgeRivals(world: World): readonly string[] {
+  return world.processes
+    .filter((process) => process.alive && world.nodes.get(process.name)?.process !== process)
+    .map(({ name }) => `LEASE: ${name} runs twice`);
+}
+
 /** S10: nothing is left over in any queue once all is done. */
 export function judgeQueues(world: World): readonly string[] {
   const found: string[] = [];
@@ -89,6 +96,9 @@ function judgeEffects({ services, coverage }: World, story: Story, account: Acco
     exempt ||= status === "succeed" && !due;
   }
   coverage.count("checked: one effect per op");
+  const blamed = account.events.some((event) => event.kind === "aborting" && event.reason.includes("return failed"));
+  if (blamed) coverage.count("checked: rolled back for a reason");
+  if (blamed && !services.refusals.has(story.gid)) found.push("S4: rolled back for a refusal that nobody gave");
   const committed = services.committed.has(story.gid);
   if (story.type === "msg" && (status === "succeed") !== committed)
     found.push(`MSG: '${status}', though the local transaction is ${committed ? "" : "not "}committed`);

@@ -259,14 +259,14 @@ export class Client {
   async #submitOther(submission: Submission): Promise<void> {
     const other = { ...submission, digest: `${submission.digest} other` };
     const reply = await this.#ask({ kind: "submit", submission: other }, 50, undefined, false);
-    if (reply === undefined) return;
+    if (reply === undefined || this.#isPoisoned()) return;
     this.#world.coverage.count("checked: other content refused");
     if (!isRefused(reply)) this.story.wrong.push(`S9: other content answered ${JSON.stringify(reply)}`);
   }
 
   async #registerTooLate(type: "tcc" | "xa"): Promise<void> {
     const reply = await this.#ask({ kind: "registerBranch", registration: this.#branch(type, "09", "http://p0.sim") });
-    if (reply === undefined) return;
+    if (reply === undefined || this.#isPoisoned()) return;
     this.#world.coverage.count("checked: branch after submit refused");
     if (!isRefused(reply)) this.story.wrong.push(`S4: branch after submit answered ${JSON.stringify(reply)}`);
   }
@@ -274,7 +274,7 @@ export class Client {
   async #abortTooLate(): Promise<void> {
     if (!this.story.submitted) return;
     const reply = await this.#abort(this.story.type);
-    if (reply === undefined) return;
+    if (reply === undefined || this.#isPoisoned()) return;
     this.#world.coverage.count("checked: abort after submit refused");
     if (!isRefused(reply)) this.story.wrong.push(`D22: abort after submit answered ${JSON.stringify(reply)}`);
   }
@@ -288,10 +288,15 @@ export class Client {
     for (let i = 0; i < triesMax && !this.#vanished; i++) {
       const reply = await this.#world.ask(this.#random, this.story.gid, request, 6000, signal, own);
       const again = reply === undefined || (reply.kind === "refused" && mayHelp.has(reply.code));
-      if (!again || signal?.aborted || this.#world.poisoned.has(this.story.gid)) return reply;
+      if (!again || signal?.aborted || this.#isPoisoned()) return reply;
       await this.#sleep(this.#random.between(50, 500));
     }
     return undefined;
+  }
+
+  /** The store takes nothing of it any more; what it is told then is another matter. */
+  #isPoisoned(): boolean {
+    return this.#world.poisoned.has(this.story.gid);
   }
 
   #sleep(ms: number): Promise<void> {

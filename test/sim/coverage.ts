@@ -36,10 +36,17 @@ const nodeEvents: readonly string[] = [
 
 const checks: readonly string[] = [
   ...["call has an intent and no end", "acknowledged and durable", "succeed without a hole"],
-  ...["compensation in its turn", "take-over in time", "same submit, same answer", "other content refused"],
+  ...[
+    "action in its turn",
+    "compensation in its turn",
+    "take-over in time",
+    "same submit, same answer",
+    "other content refused",
+  ],
   ...["money conserved", "one effect per op", "journal folds to the state", "topic as subscribed"],
   ...["of abort and submit one won", "queues empty at the end", "final status stays", "branch after submit refused"],
-  ...["abort after submit refused", "others finish beside a poisoned one"],
+  ...["abort after submit refused", "rolled back for a reason", "call and flush within the lease"],
+  ...["others finish beside a poisoned one"],
 ];
 
 /** Names that must have been counted at least once over a large corpus. */

@@ -8,6 +8,7 @@ import type { JournalRow } from "../../src/core/evolve.js";
 import type { Reply, Request } from "../../src/core/input.js";
 import type { OpStatus, Status, TransType } from "../../src/core/transaction.js";
 import type { Call } from "../../src/ports/caller.js";
+import type { ShardRow } from "../../src/ports/leases.js";
 import type { Commit } from "../../src/ports/store.js";
 import { type Coverage, edges } from "./coverage.js";
 
@@ -32,12 +33,12 @@ export interface Account {
   version: number;
   digest: string | undefined;
   concurrent: boolean;
+  /** Step → steps before it, of a concurrent saga. */
+  orders: Readonly<Record<string, readonly number[]>>;
   parked: boolean;
   checked: boolean;
   /** Kinds of events that it ever had. */
   readonly had: Set<Event["kind"]>;
-  /** Ops whose compensation succeeded, in order. */
-  readonly undone: number[];
   readonly retries: Map<number, JournalRow>;
 }
 
@@ -49,29 +50,36 @@ export class Ledger {
   /** Stored and not final. */
   readonly unfinished = new Set<string>();
   readonly #coverage: Coverage;
+  /** Who wrote under an epoch of a shard. */
+  readonly #owners = new Map<string, string>();
 
   constructor(coverage: Coverage) {
     this.#coverage = coverage;
   }
 
-  /** The store took a commit under `epoch`, while the table of shards says `epochNow`. */
-  took({ gid, row, epoch, head }: Commit, epochNow: number): void {
+  /** The store took a commit of a node, while the table of shards says whose the shard is. */
+  took(node: string, { gid, row, epoch, head }: Commit, now: ShardRow): void {
     const account = this.accounts.get(gid);
     if (account !== undefined && this.#isRepeat(account, row)) return;
-    if (epoch !== epochNow) this.#accuse("S2", gid, `written under epoch ${epoch}, the shard's is ${epochNow}`);
+    const owner = `${now.owner}/${now.incarnation}`;
+    if (epoch !== now.epoch) this.#accuse("S2", gid, `written under epoch ${epoch}, the shard's is ${now.epoch}`);
+    if (node !== now.owner) this.#accuse("S2", gid, `written by ${node}, the shard's owner is ${now.owner}`);
+    const known = this.#owners.get(`${now.shard}/${now.epoch}`);
+    if (known !== undefined && known !== owner) this.#accuse("S2", gid, `epoch ${epoch} is of ${known} and ${owner}`);
+    this.#owners.set(`${now.shard}/${now.epoch}`, owner);
     const expected = (account?.version ?? 0) + (row.retryOf === undefined ? 1 : 0);
     if (row.version !== expected) this.#accuse("S3", gid, `version ${row.version} after ${expected - 1}`);
     for (const event of row.events) this.#apply(gid, event);
-    const now = this.accounts.get(gid);
-    if (now === undefined) return;
-    now.version = row.version;
-    if (row.retryOf !== undefined) now.retries.set(row.retryOf, row);
-    if (head !== undefined && head.status !== now.status) this.#accuse("S4", gid, `head says '${head.status}'`);
-    if (isFinal(now)) this.unfinished.delete(gid);
+    const after = this.accounts.get(gid);
+    if (after === undefined) return;
+    after.version = row.version;
+    if (row.retryOf !== undefined) after.retries.set(row.retryOf, row);
+    if (head !== undefined && head.status !== after.status) this.#accuse("S4", gid, `head says '${head.status}'`);
+    if (isFinal(after)) this.unfinished.delete(gid);
     else this.unfinished.add(gid);
   }
 
-  /** A call goes on the wire, sent by a node that owns the shard (`owner`) or by one that only thought so. */
+  /** A call goes on the wire, sent by a node that owns the shard (`owner`) or by one that only thinks so. */
   called(call: Call, owner: boolean): void {
     const { gid, branchId, op } = call;
     const account = this.accounts.get(gid);
@@ -84,7 +92,7 @@ export class Ledger {
     }
     const found = account.ops.find((other) => other.branchId === branchId && other.op === op);
     if (found?.started !== true) this.#accuse("S5", gid, `${op} ${branchId} called without a durable intent`);
-    if (op === "compensate") this.#judgeTurn(account, account.ops.indexOf(found!));
+    this.#judgeTurn(account, account.ops.indexOf(found!));
   }
 
   /** S1: what is answered as done is durable at that moment. `own`: the request has the content that was first. */
@@ -92,6 +100,7 @@ export class Ledger {
     const account = this.accounts.get(gid);
     const lies = (what: string) => this.#accuse("S1", gid, `${request.kind} acknowledged, but ${what}`);
     if (reply.kind === "refused") {
+      if (reply.code === "NOT_OWNER") this.#accuse("ROUTE", gid, "a client was sent elsewhere");
       this.#coverage.count(`reply: ${request.kind} ${reply.code}`);
       return;
     }
@@ -151,7 +160,6 @@ export class Ledger {
     switch (event.kind) {
       case "submitted":
         account.digest = event.digest ?? account.digest;
-        if (event.customData !== undefined) account.concurrent ||= event.customData.includes('"concurrent":true');
         return this.#move(account, "submitted");
       case "aborting":
         return this.#move(account, "aborting");
@@ -197,10 +205,10 @@ export class Ledger {
       version: 0,
       digest: event.digest,
       concurrent: event.options.concurrent || event.customData.includes('"concurrent":true'),
+      orders: event.customData.includes('"orders"') ? JSON.parse(event.customData).orders : {},
       parked: false,
       checked: false,
       had: new Set(["created"]),
-      undone: [],
       retries: new Map(),
     });
   }
@@ -225,7 +233,6 @@ export class Ledger {
     if (account.status === "aborting" && op.op === "action")
       this.#accuse("S4", account.gid, `action ${op.branchId} settled while aborting`);
     op.status = status;
-    if (op.op === "compensate") account.undone.push(index);
   }
 
   /** S6, and S5 for the end that the coordinator itself reaches (`aborting` → `failed`, unless it was stopped). */
@@ -236,13 +243,23 @@ export class Ledger {
     if (hole !== undefined) this.#accuse("S6", account.gid, `succeed, but ${hole.op} ${hole.branchId} has not`);
   }
 
-  /** S7: when a compensation goes on the wire every later step that was started is undone already. */
+  /** S7: a call goes on the wire when what it waits for is done: steps before an action, steps after a compensation. */
   #judgeTurn(account: Account, index: number): void {
-    if (account.type !== "saga" || account.concurrent || index < 0) return;
-    this.#coverage.count("checked: compensation in its turn");
-    for (let later = index + 2; later < account.ops.length; later += 2)
-      if (account.ops[later + 1]!.started && account.ops[later]!.status === "prepared")
-        this.#accuse("S7", account.gid, `compensation ${index / 2 + 1} before ${later / 2 + 1}`);
+    const op = account.ops[index];
+    if (op === undefined || (account.type !== "saga" && account.type !== "msg")) return;
+    const saga = account.type === "saga";
+    const step = saga ? index >> 1 : index;
+    const steps = saga ? account.ops.length / 2 : account.ops.length;
+    const before = (one: number, other: number) =>
+      account.concurrent ? (account.orders[other] ?? []).includes(one) : one < other;
+    for (let other = 0; other < steps; other++) {
+      const action = account.ops[saga ? 2 * other + 1 : other]!;
+      const undone = op.op === "compensate" && account.ops[2 * other]!.status === "succeed";
+      const early = op.op === "action" && before(other, step) && action.status !== "succeed";
+      const overtakes = op.op === "compensate" && before(step, other) && action.started && !undone;
+      if (early || overtakes) this.#accuse("S7", account.gid, `${op.op} ${step + 1} before that of ${other + 1}`);
+    }
+    this.#coverage.count(`checked: ${op.op === "action" ? "action" : "compensation"} in its turn`);
   }
 }
 

@@ -28,7 +28,7 @@ export function operate(world: World, random: Random, story: Story): void {
 }
 
 /** Until it is said to be done, or that there is nothing to do. */
-export async function unpark(world: World, random: Random, story: Pick<Story, "gid">): Promise<void> {
+async function unpark(world: World, random: Random, story: Pick<Story, "gid">): Promise<void> {
   const { gid } = story;
   const reply = await world.ask(random, gid, { kind: "unpark" });
   const done = reply !== undefined && (reply.kind !== "refused" || reply.code === "NOT_FOUND");

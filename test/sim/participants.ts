@@ -58,6 +58,8 @@ export class Services {
   /** Calls that one process made though it had been told success before. */
   readonly wasted: string[] = [];
   readonly #table = table();
+  /** Transactions of which a branch has refused. */
+  readonly refusals = new Set<string>();
   readonly #nth = new Map<string, number>();
   readonly #scheduler: Scheduler;
   readonly #random: Random;
@@ -78,6 +80,7 @@ export class Services {
   /** The services as one process reaches them. */
   callers(process: Process, { sent, epochOf }: Sender): Callers {
     const settled = new Set<string>();
+    const onWire = new Set<string>();
     const locations = new Map<string, { readonly origin: string; readonly target: string }>();
     return {
       locate: (_protocol, url) => {
@@ -90,7 +93,12 @@ export class Services {
         sent(call);
         const key = `${call.gid} ${call.branchId} ${call.op} under epoch ${epochOf(call.gid)}`;
         if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
+        const place = `${call.gid} ${call.branchId}`;
+        if (call.op === "compensate" && onWire.has(`${place} action`))
+          this.wasted.push(`S7: ${process.name} compensates ${place} while its action is on the wire`);
+        onWire.add(`${place} ${call.op}`);
         const answer = await this.#exchange(process, call);
+        onWire.delete(`${place} ${call.op}`);
         if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
         return answer;
       },
@@ -143,12 +151,16 @@ export class Services {
     const manner = this.manners.get(`${gid} ${branchId}`) ?? plain;
     if (nth <= manner.ongoing) return { outcome: "ongoing", detail: "not yet" };
     if (nth <= manner.ongoing + manner.unknownBefore) return { outcome: "unknown", detail: "out of order" };
-    if (manner.refuses && (op === "action" || op === "try") && call.type !== "msg")
-      return { outcome: "failure", detail: "no" };
+    if (manner.refuses && (op === "action" || op === "try") && call.type !== "msg") return this.#refuse(gid);
     await this.effect(call);
     const late = nth <= manner.ongoing + manner.unknownBefore + manner.unknownAfter;
     const outcome: Outcome = late ? "unknown" : "success";
     return { outcome, detail: late ? "done, but the answer was lost" : "" };
+  }
+
+  #refuse(gid: string): Answer {
+    this.refusals.add(gid);
+    return { outcome: "failure", detail: "no" };
   }
 
   /** Does the work of an op behind the barrier, in one go. */

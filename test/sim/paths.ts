@@ -21,8 +21,14 @@ export interface Shared {
   purged(transactions: number): void;
 }
 
-/** The store port of a process. */
-export function remoteStore(process: Process, path: StorePath, shared: Shared, member: () => Member): Store {
+/** The store port of a process. `begins` is told before a flush is sent. */
+export function remoteStore(
+  process: Process,
+  path: StorePath,
+  shared: Shared,
+  member: () => Member,
+  begins: () => void,
+): Store {
   const { store, leases, poisoned } = shared;
   const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
   const check = (batch: readonly Commit[]) => {
@@ -32,13 +38,15 @@ export function remoteStore(process: Process, path: StorePath, shared: Shared, m
     throw refusal(bad.gid);
   };
   return {
-    commit: (batch) =>
-      process.remote(path, true, async () => {
+    commit: (batch) => {
+      begins();
+      return process.remote(path, true, async () => {
         check(batch);
         const verdicts = await store.commit(batch);
         for (const [i, commit] of batch.entries()) shared.noted(process.name, commit, verdicts[i]!);
         return verdicts;
-      }),
+      });
+    },
     settle: async (batch) => {
       const { incarnation } = member().keeper;
       const { rows, verdicts } = await process.remote(path, true, async () => {

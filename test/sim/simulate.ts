@@ -2,11 +2,11 @@
  * One run: a cluster, its clients and operators, faults for a while, healing, judgement. A function of its seed and of
  * the fault schedule, which is made from the seed unless it is given.
  */
-import { judge, judgeQueues, judgeStore } from "./checks.js";
+import { judge, judgeQueues, judgeRivals, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
 import { drawFaults, type Fault } from "./faults.js";
 import { isFinal } from "./ledger.js";
-import { Editor, operate, unpark } from "./operators.js";
+import { Editor, operate } from "./operators.js";
 import { Random } from "./random.js";
 import { apply } from "./troubles.js";
 import { startMs, World } from "./world.js";
@@ -37,6 +37,9 @@ export interface RunOptions {
 /** At most so long after the faults; milliseconds of the simulated world. */
 const healMs = 900_000;
 
+/** By then every answer that somebody waits for has come or is given up. */
+const lastAnswersMs = 8000;
+
 /** Until retention has looked at what is finished. */
 const purgeWaitMs = 65_000;
 
@@ -59,13 +62,14 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   });
   await world.scheduler.run(startMs + spanMs);
   world.heal();
-  for (const { story } of clients) if (options.plain === undefined) void unpark(world, operators.fork(), story);
+  sweep(world, operators);
   const done = () => world.finished && clients.every(({ story }) => story.ended);
   await world.scheduler.run(startMs + spanMs + healMs, done);
   await world.scheduler.run(world.scheduler.nowMs + (purges ? purgeWaitMs : 300));
   const asked = await askAgain(world, random.fork(), clients);
   const judged = clients.flatMap(({ story }) => judge(world, story, editor));
   const stored = await judgeStore(world);
+  await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   return {
     seed,
     hash: world.trace.hash(),
@@ -74,12 +78,20 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       ...new Set([...world.ledger.violations, ...world.violations, ...world.services.wasted, ...judged, ...asked]),
       ...stored,
       ...judgeQueues(world),
+      ...judgeRivals(world),
     ],
     transactions: clients.length,
     counts: world.coverage.counts,
     steps: world.scheduler.steps,
     story: world.trace.lines,
   };
+}
+
+/** An operator who lets parked transactions go on, until none is parked: a late request may still park one. */
+function sweep(world: World, random: Random): void {
+  for (const gid of world.ledger.unfinished)
+    if (world.ledger.accounts.get(gid)!.parked) void world.ask(random, gid, { kind: "unpark" });
+  world.scheduler.after(3000, () => sweep(world, random));
 }
 
 function startClients(

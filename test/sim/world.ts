@@ -53,6 +53,8 @@ export class World {
   readonly services: Services;
   readonly network: Network;
   readonly nodes = new Map<string, Node>();
+  /** All that ever ran. */
+  readonly processes: Process[] = [];
   readonly poisoned = new Set<string>();
   readonly violations: string[] = [];
   /** Nothing has disturbed the cluster's ownership since. */
@@ -95,11 +97,18 @@ export class World {
   /** Starts a node. A name that ran before is a restart of the same node; one that still runs gets a rival. */
   boot(name: string): void {
     const process = new Process(name, this.scheduler, this.#random.fork(), (kind) => this.hit(kind));
+    this.processes.push(process);
     const path = this.network.pathOf(name);
     const shared = this.#shared();
     const bus = this.#hub.connect(name);
     const clock = process.clock();
-    const store = remoteStore(process, path, shared, () => member);
+    const store = remoteStore(
+      process,
+      path,
+      shared,
+      () => member,
+      () => this.#judgeLease(member, name, "flush"),
+    );
     const keyValues = remoteKeyValues(process, path, shared);
     const member: Member = createMember(
       {
@@ -113,7 +122,10 @@ export class World {
           receive: (handler) => bus.receive((message) => process.run(() => handler(message))),
         },
         callers: this.services.callers(process, {
-          sent: (call) => this.ledger.called(call, this.#ownsNow(member, call.gid)),
+          sent: (call) => {
+            this.#judgeLease(member, name, "call");
+            this.ledger.called(call, this.#ownsNow(member, call.gid));
+          },
           epochOf: (gid) => member.keeper.epochOf(shardOf(gid)),
         }),
         clock,
@@ -241,6 +253,14 @@ export class World {
     return member.keeper.epochOf(shard) === this.leases.epochOf(shard);
   }
 
+  /** Neither call nor flush begins after the lease is over (reliability 3.4 and 5.5), by the store's own clock. */
+  #judgeLease({ keeper }: Member, name: string, deed: "call" | "flush"): void {
+    const row = this.leases.node(name);
+    this.coverage.count("checked: call and flush within the lease");
+    if (row?.incarnation !== keeper.incarnation || row.leaseUntilMs >= this.scheduler.nowMs) return;
+    this.violations.push(`LEASE: ${name} begins a ${deed} ${this.scheduler.nowMs - row.leaseUntilMs} ms too late`);
+  }
+
   #shared(): Shared {
     return {
       store: this.store,
@@ -254,7 +274,7 @@ export class World {
 
   #noted(node: string, commit: Commit, verdict: Verdict): void {
     this.coverage.count(`commit: ${verdict}`);
-    if (verdict === "ok") this.ledger.took(commit, this.leases.epochOf(commit.shard));
+    if (verdict === "ok") this.ledger.took(node, commit, this.leases.row(commit.shard)!);
     const { version, events } = commit.row;
     this.say(`${node} commits ${commit.gid} v${version} ${events.map(eventText)} ${verdict}`);
   }

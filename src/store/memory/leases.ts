@@ -29,6 +29,11 @@ export class MemoryLeases implements Leases {
     return this.#shards.get(shard);
   }
 
+  /** The row of a node as it stands. */
+  node(name: string): NodeRow | undefined {
+    return this.#nodes.get(name);
+  }
+
   async join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }> {
     this.#check();
     const incarnation = (this.#nodes.get(name)?.incarnation ?? 0) + 1;

@@ -167,7 +167,10 @@ export class Committer {
         this.#available();
         return verdicts;
       } catch (error) {
-        if (error instanceof StoreRefused) return this.#halve(batch, error);
+        if (error instanceof StoreRefused) {
+          this.#available(); // it has spoken; else a node with no other work would refuse all for ever
+          return this.#halve(batch, error);
+        }
         if (error instanceof StoreInDoubt) return this.#settle(commits);
         this.#unavailable(error);
         if (!(await this.#again(waitMs))) return undefined;

@@ -120,6 +120,7 @@ export class Engine implements Coordinator {
     const refusal =
       this.#refusal(gid, request) ?? (this.#isTooMuch(gid, request) ? await this.#refuseNew(gid, request) : undefined);
     if (refusal !== undefined) return refusal;
+    if (this.#isolated.has(gid)) return this.#stored(gid);
     return new Promise((resolve) => {
       const pending = this.#admission.enter(resolve);
       this.#actorOf(gid).tell(request, pending, signal);
@@ -198,6 +199,16 @@ export class Engine implements Coordinator {
   }
 
   /** May be a new transaction while there is more work than this node keeps up with. */
+  /** What is stored of a transaction that was stopped: an actor would go on with it. */
+  async #stored(gid: string): Promise<Reply> {
+    try {
+      const [stored] = await this.#services.store.load([gid]);
+      return { kind: "transaction", transaction: stored?.tx };
+    } catch {
+      return { ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 };
+    }
+  }
+
   #isTooMuch(gid: string, request: Request): boolean {
     if (!("submission" in request) || this.#actors.has(gid)) return false;
     this.#makeRoom(this.#services.settings.residentMax);

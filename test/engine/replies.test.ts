@@ -170,6 +170,36 @@ describe("a store that takes nothing", () => {
     expect(w.log).toContain("transaction_isolated");
   });
 
+  it("serves others at once when the store comes back with nothing but a refusal", async () => {
+    const w = world();
+    const answers: ((answer: Answer) => void)[] = [];
+    w.participants.scripts.set(a, () => new Promise<Answer>((resolve) => answers.push(resolve)));
+    await w.ask("bad", submit([a]));
+    w.store.faults.refusedGids.add("bad");
+    w.store.faults.down = true;
+    answers[0]!({ outcome: "success", detail: "" });
+    await w.clock.advance(3000);
+    w.store.faults.down = false;
+    await w.clock.advance(2000);
+    expect(w.log).toContain("transaction_isolated");
+    expect(await w.ask("good", submit([a]))).toMatchObject({ kind: "accepted" });
+  });
+
+  it("calls nobody for a stopped transaction, however often it is looked at", async () => {
+    const w = world();
+    w.participants.scripts.set(a, () => "ongoing");
+    await w.ask("g", { kind: "submit", submission: saga([a], { retryIntervalS: 1 }) });
+    w.store.faults.refusedGids.add("g");
+    await w.clock.advance(5000);
+    expect(w.log).toContain("transaction_isolated");
+    const calls = w.participants.of("g").length;
+    for (let i = 0; i < 3; i++) {
+      expect(await w.ask("g", { kind: "query" })).toMatchObject({ transaction: { status: "submitted" } });
+      await w.clock.advance(5000);
+    }
+    expect(w.participants.of("g")).toHaveLength(calls);
+  });
+
   it("answers from the store when it cannot be read: unavailable, and served as soon as it can", async () => {
     const w = world();
     w.participants.scripts.set(a, () => "ongoing");

@@ -46,7 +46,7 @@ const checks: readonly string[] = [
   ...["money conserved", "one effect per op", "journal folds to the state", "topic as subscribed"],
   ...["of abort and submit one won", "queues empty at the end", "final status stays", "branch after submit refused"],
   ...["abort after submit refused", "rolled back for a reason", "call and flush within the lease"],
-  ...["others finish beside a poisoned one"],
+  ...["every node serves at the end", "others finish beside a poisoned one"],
 ];
 
 /** Names that must have been counted at least once over a large corpus. */

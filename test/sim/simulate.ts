@@ -2,6 +2,8 @@
  * One run: a cluster, its clients and operators, faults for a while, healing, judgement. A function of its seed and of
  * the fault schedule, which is made from the seed unless it is given.
  */
+
+import type { Reply, Request } from "../../src/core/input.js";
 import { judge, judgeQueues, judgeRivals, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
 import { drawFaults, type Fault } from "./faults.js";
@@ -70,6 +72,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const judged = clients.flatMap(({ story }) => judge(world, story, editor));
   const stored = await judgeStore(world);
   await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
+  void world.serves();
+  await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   return {
     seed,
     hash: world.trace.hash(),
@@ -128,15 +132,23 @@ async function askAgain(world: World, random: Random, clients: readonly Client[]
     const other = random.chance(0.5);
     const sent = other ? { ...submission, digest: "another" } : submission;
     waiting++;
-    void world.ask(random, story.gid, { kind: "submit", submission: sent }, 6000, undefined, !other).then((reply) => {
+    const request: Request = { kind: "submit", submission: sent };
+    const heard = (reply: Reply | undefined): void => {
       waiting--;
       const refused = reply?.kind === "refused" && reply.code === "REFUSED";
       const right = other || account.status === "failed" ? refused : reply?.kind === "accepted";
       world.coverage.count(other ? "checked: other content refused" : "checked: same submit, same answer");
-      if (!right)
-        found.push(`S9: ${story.gid} (${story.type}) is '${account.status}', asked again: ${JSON.stringify(reply)}`);
-    });
+      if (right) return;
+      found.push(`S9: ${story.gid} (${story.type}) is '${account.status}', asked again: ${JSON.stringify(reply)}`);
+    };
+    const ask = (tries: number): void =>
+      void world.ask(random, story.gid, request, 6000, undefined, !other).then((reply) => {
+        const transient = reply === undefined || (reply.kind === "refused" && reply.code === "UNAVAILABLE");
+        if (transient && tries > 1) world.scheduler.after(2000, () => ask(tries - 1));
+        else heard(reply);
+      });
+    ask(5);
   }
-  await world.scheduler.run(world.scheduler.nowMs + 8000, () => waiting === 0);
+  await world.scheduler.run(world.scheduler.nowMs + 60_000, () => waiting === 0);
   return found;
 }

@@ -4,7 +4,7 @@
  */
 import { MemoryHub } from "../../cluster/bus/memory.js";
 import { createMember, type Member } from "../../cluster/member.js";
-import type { Reply, Request } from "../../src/core/input.js";
+import type { Reply, Request, Submission } from "../../src/core/input.js";
 import { shardCount, shardOf } from "../../src/core/shard.js";
 import type { EngineSettings } from "../../src/engine/services.js";
 import type { Log } from "../../src/ports/observer.js";
@@ -200,7 +200,22 @@ export class World {
     this.say("healing");
     this.network.heal();
     this.services.heal();
-    for (const { process } of this.nodes.values()) process.resume();
+    for (const { process } of this.nodes.values()) process.heal();
+  }
+
+  /** Each living node takes a new transaction of a shard of its own; what does not is told. */
+  async serves(): Promise<void> {
+    for (const [name, { process, member }] of this.nodes) {
+      if (!process.alive) continue;
+      const gid = Array.from({ length: 4000 }, (_, i) => `last${i}`).find(
+        (one) => !this.ledger.accounts.has(one) && member.keeper.epochOf(shardOf(one)) !== undefined,
+      );
+      if (gid === undefined) continue;
+      const reply = await member.coordinator.handle(gid, { kind: "submit", submission: lastSubmission(gid) });
+      this.coverage.count("checked: every node serves at the end");
+      if (reply.kind !== "accepted" && member.keeper.epochOf(shardOf(gid)) !== undefined)
+        this.violations.push(`L1: ${name} takes nothing new at the end: ${replyText(reply)}`);
+    }
   }
 
   /** Starts it again, unless somebody else has. */
@@ -224,7 +239,8 @@ export class World {
   }
 
   /** Judged only where nothing else disturbs the cluster from a lease before to the end. */
-  #expectTakeOver({ process }: Node): void {
+  #expectTakeOver({ process, member }: Node): void {
+    const dead = member.keeper.incarnation;
     const deadMs = this.scheduler.nowMs;
     const shards = Array.from({ length: shardCount }, (_, shard) => shard);
     const held = shards.filter((shard) => this.leases.row(shard)?.owner === process.name);
@@ -236,10 +252,8 @@ export class World {
       if (this.disturbedMs !== deadMs) return;
       this.coverage.count("checked: take-over in time");
       const unserved = held.filter((shard) => {
-        const row = this.leases.row(shard)!;
-        const owner = this.nodes.get(row.owner);
-        const epoch = owner?.process.alive ? owner.member.keeper.epochOf(shard) : undefined;
-        return epoch !== row.epoch && !owner?.member.keeper.handingOver.has(shard);
+        const { owner, incarnation } = this.leases.row(shard)!;
+        return owner === process.name && incarnation === dead;
       });
       if (unserved.length > 0)
         this.violations.push(
@@ -302,6 +316,21 @@ export class World {
       },
     };
   }
+}
+
+function lastSubmission(gid: string): Submission {
+  const step = { action: "http://p0.sim/do", compensate: "http://p0.sim/undo", payload: new Uint8Array() };
+  const none = { requestTimeoutS: undefined, retryIntervalS: 1, retryLimit: undefined, branchHeaders: undefined };
+  return {
+    type: "saga",
+    protocol: "http",
+    options: { ...none, waitResult: false, timeoutToFailS: undefined, concurrent: false },
+    steps: [step],
+    queryPrepared: "",
+    customData: "",
+    digest: gid,
+    lease: undefined,
+  };
 }
 
 function eventText(event: Commit["row"]["events"][number]): string {

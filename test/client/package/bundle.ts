@@ -1,5 +1,5 @@
-// What of the client a process loads, measured by bundling it: bytes that are loaded at the first import, bytes that are
-// loaded when they are needed, and packages among them.
+// What of the client a process loads, measured by bundling it: bytes that are loaded at the first import, bytes that
+// are loaded when they are needed, and packages among them.
 
 import { build } from "esbuild";
 

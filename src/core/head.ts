@@ -92,3 +92,23 @@ export function headChanged(stored: Head | undefined, now: Head): boolean {
     stored.overdue !== now.overdue
   );
 }
+
+/**
+ * The head to store with a commit, or `undefined`: the stored one still serves. It must be written when something that
+ * is looked up has changed, when the transaction would be found too late, and when it goes to rest until later.
+ * @param rests nothing is in progress after the commit
+ * @param wakeAtMs when it wants to be woken then
+ */
+export function headToWrite(
+  stored: Head | undefined,
+  tx: Transaction,
+  rests: boolean,
+  wakeAtMs: number | undefined,
+): Head | undefined {
+  const nowMs = tx.updatedAtMs;
+  const head = headOf(tx, rests ? wakeAtMs : nowMs);
+  if (headChanged(stored, head)) return head;
+  const was = stored?.wakeAtMs ?? Number.POSITIVE_INFINITY;
+  const wake = head.wakeAtMs ?? Number.POSITIVE_INFINITY;
+  return wake < was || (rests && wake !== was && was <= nowMs) ? head : undefined;
+}

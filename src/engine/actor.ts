@@ -6,7 +6,7 @@
 import { decide, waitsFor } from "../core/decide.js";
 import type { Decision, Held, Turn } from "../core/draft.js";
 import { retryRecordOf } from "../core/event.js";
-import { type Head, headChanged, headOf } from "../core/head.js";
+import { type Head, headOf, headToWrite } from "../core/head.js";
 import { type Input, type Reply, refused } from "../core/input.js";
 import { heldReply } from "../core/outcome.js";
 import { CHECK, isFinal, type Transaction } from "../core/transaction.js";
@@ -228,7 +228,8 @@ export class Actor {
     }
     const tx = decision.tx!;
     this.#withdraw(decision.calls);
-    const head = this.#headToWrite(tx, decision);
+    const rests = decision.calls.length === 0 && this.#onWire() === 0;
+    const head = headToWrite(this.#head, tx, rests, decision.wakeAtMs);
     const retryOf = retryRecordOf(decision.events);
     const row = { version: tx.version, retryOf, events: decision.events };
     const commit: Commit = { gid: this.gid, id: tx.id, shard: this.shard, epoch, row, head };
@@ -264,18 +265,6 @@ export class Actor {
     this.#head = commit.head ?? this.#head;
     this.#guard(message, () => this.#act(message, decision));
     this.#next();
-  }
-
-  /** The head when something must be found without the journal, or the transaction goes to rest (architecture 4). */
-  #headToWrite(tx: Transaction, decision: Decision): Head | undefined {
-    const stored = this.#head;
-    const rests = decision.calls.length === 0 && this.#onWire() === 0;
-    const nowMs = tx.updatedAtMs;
-    const head = headOf(tx, rests ? decision.wakeAtMs : nowMs);
-    if (headChanged(stored, head)) return head;
-    const was = stored?.wakeAtMs ?? Number.POSITIVE_INFINITY;
-    const wake = head.wakeAtMs ?? Number.POSITIVE_INFINITY;
-    return wake < was || (rests && wake !== was && was <= nowMs) ? head : undefined;
   }
 
   #onWire(): number {

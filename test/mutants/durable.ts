@@ -31,8 +31,8 @@ export const durableMutants: readonly Mutant[] = [
   },
   {
     name: "timer not persisted",
-    file: "src/engine/actor.ts",
-    find: "const head = headOf(tx, rests ? decision.wakeAtMs : nowMs);",
+    file: "src/core/head.ts",
+    find: "const head = headOf(tx, rests ? wakeAtMs : nowMs);",
     replace: "const head = headOf(tx, rests ? undefined : nowMs);",
     tests: [crashes],
     rule: "wakes after a restart",

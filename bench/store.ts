@@ -1,5 +1,5 @@
-// `tsx bench/store.ts [lmdb:DIR | memory: | mysql://…] [--batch N] [--seconds N]`: durable transitions a second of a store alone,
-// two-branch sagas as the engine writes them (creation, two steps, end), one batch in flight.
+// `tsx bench/store.ts [lmdb:DIR | memory: | mysql://…] [--batch N] [--seconds N]`: durable transitions a second of a
+// store alone, two-branch sagas as the engine writes them (creation, two steps, end), one batch in flight.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

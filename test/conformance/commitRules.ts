@@ -1,6 +1,7 @@
 // Rules of commit, settle, load and history.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { shardOf } from "../../src/core/shard.js";
 import { CHECK } from "../../src/core/transaction.js";
 import { onStage } from "./stage.js";
 import type { Adapter } from "./store.js";
@@ -219,6 +220,20 @@ export function commitRules(adapter: Adapter): void {
       const again = on.teller.tell("lost", { id: lost.id });
       again.created();
       await on.must(again.started());
+    });
+
+    it("tells commits of one shard apart by the epoch that each was made under", async () => {
+      const [gid, ...others] = ["a", ...Array.from({ length: 3000 }, (_, n) => `b${n}`)];
+      const [before, after] = [on.teller.tell(gid!), on.teller.tell(others.find((g) => shardOf(g) === shardOf(gid!))!)];
+      await on.must(before.created(), after.created());
+      const late = before.started();
+      on.teller.epochs.set(before.shard, await on.place.claim!(before.shard));
+      const timely = after.started();
+      expect(await on.store.commit([late, timely])).toEqual(["fenced", "ok"]);
+      const [lateAgain, timelyAgain] = [before.finished(), after.finished()];
+      const batch = [timelyAgain, { ...lateAgain, epoch: late.epoch, row: { ...lateAgain.row, version: 2 } }];
+      expect(await on.store.commit(batch)).toEqual(["ok", "fenced"]);
+      expect(await on.store.history(gid!)).toHaveLength(1);
     });
   });
 }

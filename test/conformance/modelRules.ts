@@ -88,7 +88,7 @@ export function modelRules(adapter: Adapter): void {
           await place.dispose();
         }
       });
-      await fc.assert(property, { numRuns: 40 });
+      await fc.assert(property, { numRuns: 60 });
       const wanted = [...steps, "conflict", "create gid", "due", "list", "purge", "put", "stale put", "remove"];
       if (adapter.keeps) wanted.push("reopen");
       expect(wanted.filter((operation) => !succeeded.has(operation))).toEqual([]);

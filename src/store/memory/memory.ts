@@ -18,6 +18,7 @@ import {
   type Verdict,
 } from "../../ports/store.js";
 import type { KeyValues } from "../../ports/topics.js";
+import { rowCodec } from "../codec.js";
 import { listCursor, readListCursor } from "../cursor.js";
 import { matches } from "../filter.js";
 import { MemoryKeyValues } from "./keyvalues.js";
@@ -227,7 +228,8 @@ export class MemoryStore implements Store, KeyValues {
   #holds({ gid, id, row }: Commit): boolean {
     const entry = this.#byGid.get(gid);
     if (entry === undefined || entry.head.id !== id) return false;
-    return (row.retryOf === undefined ? entry.rows.get(row.version) : entry.retries.get(row.retryOf)) === row;
+    const kept = row.retryOf === undefined ? entry.rows.get(row.version) : entry.retries.get(row.retryOf);
+    return kept !== undefined && rowCodec.encode(kept).equals(rowCodec.encode(row));
   }
 
   #remove({ head }: Entry): void {

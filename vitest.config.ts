@@ -12,6 +12,7 @@ const integration = [
   "test/client/nats/**",
   "test/client/docs/**",
   "test/examples/**",
+  "test/client/examples/**",
   "test/browser/**",
 ];
 

@@ -67,55 +67,19 @@ interface Row {
 /** An outbox over a library's transactions. */
 export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
   const isMysql = library.database === "mysql";
-  const name = options.table ?? "tandem_outbox";
-  const table = quotedTable(name, isMysql ? "`" : '"');
-  const batch = options.batch ?? 100;
-  const keepSeconds = toSeconds(options.keep ?? "1d");
+  const table = quotedTable(options.table ?? "tandem_outbox", isMysql ? "`" : '"');
   const onError = options.onError ?? warn;
+  const rows: Rows = { table, isMysql, batch: options.batch ?? 100, keepSeconds: toSeconds(options.keep ?? "1d") };
   const inTransaction = <T>(work: (sql: SqlTx) => Promise<T>) =>
     library.transaction((tx) => work(library.statements(tx)));
-
-  /** Rows that stand first of their key; `skip locked` leaves those that another relay holds. */
-  async function submitBatch(client: Client): Promise<number> {
-    return inTransaction(async (sql) => {
-      const rows = await sql.query(
-        `select id, gid, target, payload from ${table} o where submitted_at is null and not exists (
-           select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
-         order by id limit ${batch} for update skip locked`,
-        [],
-      );
-      let done = 0;
-      for (const row of rows.map(asRow)) {
-        const failure = await submitted(client, row).then(
-          () => undefined,
-          (error: unknown) => ({ error }),
-        );
-        if (failure !== undefined) onError(row.gid, failure.error);
-        else {
-          await sql.exec(`update ${table} set submitted_at = ${isMysql ? "now(3)" : "now()"} where id = ?`, [row.id]);
-          done++;
-        }
-      }
-      return done;
-    });
-  }
-
-  async function clean(): Promise<number> {
-    const before = isMysql ? `now(3) - interval ${keepSeconds} second` : `now() - interval '${keepSeconds} seconds'`;
-    const { affected } = await inTransaction((sql) =>
-      sql.exec(`delete from ${table} where submitted_at < ${before}`, []),
-    );
-    return affected;
-  }
-
-  async function relayOnce(client: Client): Promise<number> {
+  const clean = () => inTransaction((sql) => deleteOld(sql, rows));
+  const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
-      const done = await submitBatch(client);
+      const done = await inTransaction((sql) => submitBatch(sql, rows, client, onError));
       total += done;
       if (done === 0) return total;
     }
-  }
-
+  };
   return {
     async migrate() {
       await inTransaction((sql) => sql.exec(isMysql ? mysqlTable(table) : postgresTable(table), []));
@@ -131,16 +95,54 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
     },
     relayOnce,
     clean,
-    start: (client) =>
-      startRelay(
-        async () => {
-          await relayOnce(client);
-          await clean();
-        },
-        toMs(options.interval ?? "1s"),
-        (error) => onError("", error),
-      ),
+    start(client) {
+      const look = async () => {
+        await relayOnce(client);
+        await clean();
+      };
+      return startRelay(look, toMs(options.interval ?? "1s"), (error) => onError("", error));
+    },
   };
+}
+
+/** The table and how it is read. */
+interface Rows {
+  readonly table: string;
+  readonly isMysql: boolean;
+  readonly batch: number;
+  readonly keepSeconds: number;
+}
+
+/** Takes rows that stand first of their key; `skip locked` leaves those that another relay holds. */
+async function submitBatch(
+  sql: SqlTx,
+  { table, isMysql, batch }: Rows,
+  client: Client,
+  onError: (gid: string, error: unknown) => void,
+): Promise<number> {
+  const found = await sql.query(
+    `select id, gid, target, payload from ${table} o where submitted_at is null and not exists (
+       select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
+     order by id limit ${batch} for update skip locked`,
+    [],
+  );
+  let done = 0;
+  for (const row of found.map(asRow)) {
+    try {
+      await submitted(client, row);
+    } catch (error) {
+      onError(row.gid, error);
+      continue;
+    }
+    await sql.exec(`update ${table} set submitted_at = ${isMysql ? "now(3)" : "now()"} where id = ?`, [row.id]);
+    done++;
+  }
+  return done;
+}
+
+async function deleteOld(sql: SqlTx, { table, isMysql, keepSeconds }: Rows): Promise<number> {
+  const before = isMysql ? `now(3) - interval ${keepSeconds} second` : `now() - interval '${keepSeconds} seconds'`;
+  return (await sql.exec(`delete from ${table} where submitted_at < ${before}`, [])).affected;
 }
 
 /** One look after the other, with a pause that `wake` ends. */

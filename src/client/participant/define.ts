@@ -32,6 +32,20 @@ interface StepDefinition<Tx, Input, Parsed> {
   readonly input?: StandardSchema<Input, Parsed>;
 }
 
+type Checked<Tx, Input, Parsed> = StepDefinition<Tx, Input, Parsed> & { readonly input: StandardSchema<Input, Parsed> };
+type Unchecked<Tx> = StepDefinition<Tx, unknown, unknown> & { readonly input?: undefined };
+
+interface SagaSides<Tx, Parsed> {
+  readonly action: Side<Tx, Parsed>;
+  readonly compensate: Side<Tx, Parsed, void>;
+}
+
+interface TccSides<Tx, Parsed, Out> {
+  readonly try: Side<Tx, Parsed, Out>;
+  readonly confirm: Side<Tx, Parsed, void>;
+  readonly cancel: Side<Tx, Parsed, void>;
+}
+
 /** A side of a step: business code inside the barrier's transaction. */
 export type Side<Tx, Parsed, Out = unknown> = (tx: Tx, input: Parsed, delivery: Delivery) => Promise<Out>;
 
@@ -47,11 +61,16 @@ export interface DefinedStep<Reference> {
  * through in the end, so it returns nothing and is called again whatever it throws. It runs only if the action took
  * effect.
  */
-export function defineStep<Tx, Input = unknown, Parsed = Input>(
-  definition: StepDefinition<Tx, Input, Parsed> & {
-    readonly action: Side<Tx, Parsed>;
-    readonly compensate: Side<Tx, Parsed, void>;
-  },
+export function defineStep<Tx, Input, Parsed>(
+  definition: Checked<Tx, Input, Parsed> & SagaSides<Tx, Parsed>,
+): DefinedStep<SagaStep<Input>>;
+/** The same without a schema: `Input` is what `action` says it takes, unchecked. */
+export function defineStep<Tx, Input = unknown>(
+  definition: Unchecked<Tx> & SagaSides<Tx, Input>,
+): DefinedStep<SagaStep<Input>>;
+/** Both forms: without a schema nothing is validated. */
+export function defineStep<Tx, Input, Parsed>(
+  definition: StepDefinition<Tx, Input, Parsed> & SagaSides<Tx, Parsed>,
 ): DefinedStep<SagaStep<Input>> {
   const { path, action, compensate } = definition;
   const undo = `${path}/compensate`;
@@ -69,12 +88,16 @@ export function defineStep<Tx, Input = unknown, Parsed = Input>(
  * initiator.
  * `cancel` runs only if the try took effect.
  */
-export function defineTccStep<Tx, Out, Input = unknown, Parsed = Input>(
-  definition: StepDefinition<Tx, Input, Parsed> & {
-    readonly try: Side<Tx, Parsed, Out>;
-    readonly confirm: Side<Tx, Parsed, void>;
-    readonly cancel: Side<Tx, Parsed, void>;
-  },
+export function defineTccStep<Tx, Out, Input, Parsed>(
+  definition: Checked<Tx, Input, Parsed> & TccSides<Tx, Parsed, Out>,
+): DefinedStep<TccStep<Input, Out>>;
+/** The same without a schema: `Input` is what `try` says it takes, unchecked. */
+export function defineTccStep<Tx, Out, Input = unknown>(
+  definition: Unchecked<Tx> & TccSides<Tx, Input, Out>,
+): DefinedStep<TccStep<Input, Out>>;
+/** Both forms: without a schema nothing is validated. */
+export function defineTccStep<Tx, Out, Input, Parsed>(
+  definition: StepDefinition<Tx, Input, Parsed> & TccSides<Tx, Parsed, Out>,
 ): DefinedStep<TccStep<Input, Out>> {
   const { path } = definition;
   return {

@@ -1,0 +1,61 @@
+// Every example is run as a program of its own, and the newcomer's page is the first of them, word for word.
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { available, makeDatabase, startMariadb } from "../../servers.js";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const execute = promisify(execFile);
+const text = (path: string) => readFileSync(join(root, path), "utf8");
+const here = await available("mysql");
+
+/** Output lines of an example. */
+async function run(example: string, environment: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
+  const args = ["--import", "tsx", join("examples", example)];
+  const { stdout } = await execute(process.execPath, args, { cwd: root, env: { ...process.env, ...environment } });
+  return stdout.trim().split("\n");
+}
+
+describe("the newcomer's page", () => {
+  const printed = /```ts\n([\s\S]*?)```/.exec(text("docs/client/getting-started.md"))?.[1] ?? "";
+
+  it("prints the example as it is run, in at most 40 lines", () => {
+    const [, ...code] = text("examples/first-saga.ts").split("\n");
+    expect(printed).toBe(code.join("\n"));
+    expect(printed.trim().split("\n").length).toBeLessThanOrEqual(40);
+  });
+
+  it("does what it says", async () => {
+    const lines = (await run("first-saga.ts")).join(" ");
+    expect(lines).toMatch(/status: 'succeeded'\s*\} books left: 3/);
+    expect(lines).toMatch(/status: 'failed'.*card refused.*books left: 3/);
+  });
+});
+
+describe.runIf(here)("examples with MySQL", () => {
+  async function onMysql(example: string): Promise<readonly string[]> {
+    const server = await startMariadb();
+    const database = await makeDatabase(server);
+    try {
+      return await run(example, { MYSQL_URL: database.url });
+    } finally {
+      await database.drop();
+      await server.stop();
+    }
+  }
+
+  it("shop: every pattern buys, and leaves nothing behind when it is refused", async () => {
+    const ways = ["saga", "tcc", "message", "workflow"];
+    const expected = ways.flatMap((way, index) => {
+      const state = `${9 - index} free, 0 held, ${90 - 10 * index} euro`;
+      return [`${way}: bought; ${state}`, `${way}: refused; ${state}`];
+    });
+    expect(await onMysql("shop.ts")).toEqual(expected);
+  });
+
+  it("outbox: mails go out for the orders that were committed", async () => {
+    expect(await onMysql("outbox.ts")).toEqual(["order 2: changed my mind", "mails for orders 1, 3"]);
+  });
+});

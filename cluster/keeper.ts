@@ -8,51 +8,10 @@ import type { Leases, NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
 import type { Ownership } from "../src/ports/ownership.js";
 import { rememberedOwner } from "./assign.js";
-import { type Holder, Holdings } from "./holdings.js";
+import { Holdings } from "./holdings.js";
 import { candidates, deadPeers, firstExpiryMs, misplaced, orphans, regression } from "./judge.js";
+import type { Downfall, KeeperSettings, Tenant } from "./tenant.js";
 import type { View } from "./view.js";
-
-/**
- * Why this node must end for good. `usurped`: another process runs under its name. `regressed`: the store has lost what
- * it had committed.
- */
-export type Downfall = "usurped" | "regressed";
-
-/** What follows from gaining and losing shards. */
-export interface Tenant extends Holder {
-  /** Ends the work on shards in good order: no new calls, wait for those on the wire at most `graceMs`, flush. */
-  drain(shards: ReadonlySet<number>, graceMs: number): Promise<void>;
-  /** The store's time, in answer to what was sent at `sentMs` (monotonic). */
-  timed(storeNowMs: number, sentMs: number): void;
-  /** The node owns nothing any more and will not come back: the process must end. */
-  fell(why: Downfall): void;
-}
-
-/** Times in milliseconds; `renewMs` is at most a third of `leaseMs`. */
-export interface KeeperSettings {
-  readonly name: string;
-  /** URL at which other nodes reach this one; empty: it is alone and wants no others (see `alone.ts`). */
-  readonly address: string;
-  readonly leaseMs: number;
-  readonly renewMs: number;
-  /** Shards handed over at a time, and the longest wait for their calls. */
-  readonly moveMax: number;
-  readonly drainMs: number;
-  /** Within about this time a newcomer has its share: bounds the waits for calls of all batches together. */
-  readonly shareMs: number;
-  /** After this time anybody may claim an orphan that its desired owner has not claimed. */
-  readonly anybodyMs: number;
-}
-
-/** Times of reliability 3 and 10. */
-export const keeperDefaults = {
-  leaseMs: 3000,
-  renewMs: 1000,
-  moveMax: 8,
-  drainMs: 5000,
-  shareMs: 6000,
-  anybodyMs: 1000,
-} as const;
 
 /** After a peer's lease runs out, the look that finds it dead comes this much later. */
 const graceAfterExpiryMs = 100;
@@ -80,6 +39,8 @@ export class Keeper implements Ownership {
   #lookAgain = false;
   #leaving = false;
   #started = false;
+  /** Fenced: no look before it has joined again, whose outcome may be in doubt for a while. */
+  #mustJoin = false;
   #ended = false;
   #timer: { readonly atMs: number; readonly cancel: Cancel } | undefined;
   #duties: Promise<void> | undefined;
@@ -236,6 +197,7 @@ export class Keeper implements Ownership {
     if (this.#ended) return;
     const { name, leaseMs, renewMs } = this.#settings;
     this.#next(renewMs);
+    if (this.#mustJoin) return this.#joinAgain();
     this.#noteSuspension("no renewal was answered");
     const sentMs = this.#clock.monotonicMs();
     if (this.#lookingSinceMs !== undefined && sentMs - this.#lookingSinceMs < leaseMs) return;
@@ -243,7 +205,8 @@ export class Keeper implements Ownership {
     const incarnation = this.incarnation;
     try {
       const sight = await this.#leases.renew(name, incarnation, leaseMs, this.#leaving);
-      if (this.#ended || this.#lookingSinceMs !== sentMs || incarnation !== this.incarnation) return;
+      const overtaken = this.#lookingSinceMs !== sentMs || incarnation !== this.incarnation || this.#mustJoin;
+      if (this.#ended || overtaken) return;
       this.#noteRenewal(sight, sentMs);
     } catch (cause) {
       this.#steadySinceMs = undefined;
@@ -312,11 +275,25 @@ export class Keeper implements Ownership {
     this.#log.warn("fenced", { shards: this.owned.size });
     this.#leaseUntilMs = Number.NEGATIVE_INFINITY;
     this.#holdings.drop(this.owned.keys());
+    this.#mustJoin = true;
+    this.#joinAgain();
+  }
+
+  /**
+   * Until it succeeds: one that failed may have been carried out all the same, and then a look would take the next
+   * incarnation, this process's own, for another's.
+   */
+  #joinAgain(): void {
     this.#joining ??= this.#join()
-      .catch((cause) => this.#log.warn("join_failed", { cause: String(cause) }))
+      .then(
+        () => {
+          this.#mustJoin = false;
+          this.hurry();
+        },
+        (cause) => this.#log.warn("join_failed", { cause: String(cause) }),
+      )
       .finally(() => {
         this.#joining = undefined;
-        this.hurry();
       });
   }
 

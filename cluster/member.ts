@@ -9,10 +9,11 @@ import type { Clock } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Leases } from "../src/ports/leases.js";
 import { waitForRoom } from "./alone.js";
-import { type Downfall, Keeper, keeperDefaults } from "./keeper.js";
+import { Keeper } from "./keeper.js";
 import { Link } from "./link.js";
 import { Router } from "./router.js";
 import { storeClock } from "./storeclock.js";
+import { type Downfall, keeperDefaults } from "./tenant.js";
 import { View } from "./view.js";
 
 /** What a member needs of the world; ownership is its own. */

@@ -27,9 +27,9 @@ import { type MysqlStore, migrateMysql, openMysql } from "../src/store/mysql/mys
 import { fallbackBus } from "./bus/fallback.js";
 import { type HttpBus, httpBus } from "./bus/http.js";
 import { type NatsLine, natsBus, openNats } from "./bus/nats.js";
-import type { Downfall } from "./keeper.js";
 import { createMember, type Member } from "./member.js";
 import { clusterStatus } from "./status.js";
+import type { Downfall } from "./tenant.js";
 
 /** Codes with which a process ends that must not go on (reliability 3): for supervisors, beside those of the tool. */
 const fallCodes: Readonly<Record<Downfall, number>> = { usurped: 4, regressed: 5 };
@@ -113,6 +113,7 @@ async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings
         .map(({ name }) => name),
     heard: (from) => bus.doubt(from),
     log,
+    clock,
   });
   const bus = fallbackBus(overNats, overHttp, clock, () => line.connection !== undefined);
   const { port } = await overHttp.listen();

@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { Bus } from "../../src/ports/bus.js";
+import type { Clock } from "../../src/ports/clock.js";
 import type { Log } from "../../src/ports/observer.js";
 
 /** Who listens where, and what everybody must know. */
@@ -21,6 +22,7 @@ export interface HttpBusOptions {
   /** A message came from that node. */
   readonly heard: (from: string) => void;
   readonly log: Log;
+  readonly clock: Pick<Clock, "monotonicMs">;
 }
 
 /** A bus that has a listener. */
@@ -70,6 +72,8 @@ class Sender {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16, timeout: limits.answerMs });
   #inFlight = 0;
   #bytes = 0;
+  #problems = 0;
+  #saidMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: HttpBusOptions) {
     this.#options = options;
@@ -86,9 +90,18 @@ class Sender {
     void this.#post(new URL(path, address), message).then((problem) => {
       this.#inFlight--;
       this.#bytes -= message.length;
-      if (problem !== undefined) this.#options.log.warn("message_not_posted", { to, problem });
+      if (problem !== undefined) this.#say(to, problem);
     });
     return true;
+  }
+
+  /** A node that is gone is met by many messages: one line a second is enough. */
+  #say(to: string, problem: string): void {
+    this.#problems++;
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#saidMs < 1000) return;
+    this.#saidMs = nowMs;
+    this.#options.log.warn("message_not_posted", { to, problem, soFar: this.#problems });
   }
 
   close(): void {

@@ -174,6 +174,7 @@ describe("HTTP as a bus", () => {
       peers: () => [...addresses.keys()].filter((peer) => peer !== name),
       heard: (from) => void heardFrom.push(from),
       log: quiet,
+      clock: systemClock(),
     });
     open.push(bus);
     addresses.set(name, `http://127.0.0.1:${(await bus.listen()).port}`);

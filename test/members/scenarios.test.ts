@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { Submission } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
 import type { Sight } from "../../src/ports/leases.js";
+import { StoreUnavailable } from "../../src/ports/store.js";
 import { saga } from "../engine/harness.js";
 import { ask, type Cluster, cluster, expectOneWriter, gidOf, meanwhile, owned, ownedByAll, until } from "./members.js";
 
@@ -150,6 +151,22 @@ describe("a node that stops, dies or comes back", () => {
     expect(c.log).toContain("a fell: usurped");
     expect(old.keeper.owned.size).toBe(0);
     expect(c.at("a").keeper.owned.size).toBe(256);
+  });
+
+  it("takes no incarnation of its own for another's while it joins again, also when the answer of the join is lost", async () => {
+    const c = await settled(["a", "b"]);
+    let lost = 0;
+    c.after = (node, method, result) => {
+      if (node === "b" && method === "join" && lost++ < 3) throw new StoreUnavailable("the answer is lost");
+      return result;
+    };
+    c.stop("b");
+    await until(c, "a owns everything", () => c.at("a").keeper.owned.size === 256);
+    c.go("b");
+    await until(c, "b has found itself fenced", () => c.log.includes("b fenced"));
+    await until(c, "b has its share again", () => c.at("b").keeper.owned.size > 60);
+    expect(lost).toBeGreaterThan(3);
+    expect(c.log.filter((line) => line.includes("fell"))).toEqual([]);
   });
 
   it("fences nobody when all processes were paused together", async () => {

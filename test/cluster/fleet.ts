@@ -24,6 +24,8 @@ export interface Node {
   signal(signal: NodeJS.Signals): void;
   /** Resolves when the process is gone. */
   gone(): Promise<void>;
+  /** Another process of the same name with ports of its own, not started. */
+  twin(): Node;
 }
 
 /** Which shards a node has, as the table says. */
@@ -150,6 +152,10 @@ function makeNode(
     },
     signal: (signal) => void child?.kill(signal),
     gone: () => gone,
+    twin: () => {
+      const elsewhere = args.map((word) => (/^\d+$/.test(word) ? "0" : word)).slice(0, -2); // takes free ports
+      return makeNode(name, `${log}.twin`, 0, 0, elsewhere, environment);
+    },
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { type Reply, type Request, refused } from "../src/core/input.js";
 import type { Bus } from "../src/ports/bus.js";
-import type { Cancel, Clock } from "../src/ports/clock.js";
+import type { Cancel, Clock, Random } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
@@ -16,6 +16,9 @@ const bytesMax = 512 << 10;
 
 /** Most asks that wait for an answer; refused beyond. */
 const outstandingMax = 20_000;
+
+/** Ids begin below this and count up; they stay whole numbers for ever. */
+const firstIdMax = 2 ** 52;
 
 /** Unreadable messages are logged no more often than this, milliseconds. */
 const betweenWarningsMs = 1000;
@@ -36,12 +39,16 @@ export class Link {
   readonly #outstanding = new Map<number, Outstanding>();
   readonly #asks = new Map<string, Asks["items"][number][]>();
   readonly #answers = new Map<string, Answers["items"][number][]>();
-  #nextId = 1;
+  #nextId: number;
   #flushing = false;
   #troubles = 0;
   #warnedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param here carries out what other nodes ask of this one. */
+  /**
+   * @param here carries out what other nodes ask of this one.
+   * @param random so that ids begin anywhere: an answer to an earlier process of this name, late, must find no ask of
+   *   this one (it would acknowledge what was never recorded).
+   */
   constructor(
     self: string,
     bus: Bus,
@@ -49,8 +56,10 @@ export class Link {
     log: Log,
     here: Coordinator,
     changed: (rows: readonly ShardRow[]) => void,
+    random: Random,
   ) {
     this.#self = self;
+    this.#nextId = Math.floor(random() * firstIdMax);
     this.#bus = bus;
     this.#clock = clock;
     this.#log = log;

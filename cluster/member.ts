@@ -7,7 +7,7 @@ import type { EngineSettings } from "../src/engine/services.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
-import type { Leases } from "../src/ports/leases.js";
+import type { Leases, ShardRow } from "../src/ports/leases.js";
 import { waitForRoom } from "./alone.js";
 import { Keeper } from "./keeper.js";
 import { Link } from "./link.js";
@@ -76,11 +76,12 @@ export function createMember(
     { ...keeperDefaults, ...settings, leaseMs, renewMs },
   );
   const engine: Engine = new Engine({ ...ports, clock, ownership: keeper }, engineSettings);
-  const link: Link = new Link(settings.name, bus, clock, log, engine, (rows) => {
+  const changed = (rows: readonly ShardRow[]) => {
     const taken = rows.some(({ shard, owner }) => owner === "" || view.ownerOf(shard)?.name !== owner);
     view.learn(rows);
     if (taken) keeper.hurry();
-  });
+  };
+  const link: Link = new Link(settings.name, bus, clock, log, engine, changed, ports.random);
   const coordinator = new Router(engine, link, view, clock, {
     self: settings.name,
     ownerWaitMs: leaseMs + 1000,

@@ -51,7 +51,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const purges = random.chance(0.1);
   const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000 };
   const world = new World(random, settings);
-  const faults = options.faults ?? drawFaults(random.fork(), spanMs);
+  const drawn = drawFaults(random.fork(), spanMs);
+  const faults = options.faults ?? drawn;
   const nodes = random.pick([1, 2, 3, 3, 3, 4]);
   for (let i = 0; i < nodes; i++) world.boot(`n${i}`);
   await world.scheduler.run(startMs + 100);

@@ -1,121 +1,158 @@
-// The client and participants over a real NATS. The coordinator's side of the bus is a bridge to its HTTP API, which
-// says what the bus says: a status and a JSON object.
+// The client and participants over a real NATS, with a node of a cluster on MariaDB behind it.
 
-import { connect, headers, type NatsConnection } from "nats";
+import { connect, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startAnyNode } from "../../../cluster/node.js";
 import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
-import { httpEndpoint } from "../../../src/client/http.js";
-import { createClient, defineTccStep, Failure, type Operation } from "../../../src/client/index.js";
+import {
+  type Client,
+  checkBack,
+  createClient,
+  defineReceiver,
+  defineStep,
+  defineTccStep,
+  Failure,
+} from "../../../src/client/index.js";
 import { natsCalls, natsEndpoint, type Serving, serveRoutes } from "../../../src/client/nats/index.js";
 import { loadConfig } from "../../../src/config/config.js";
-import { startNode } from "../../../src/node.js";
-import { available, startNats } from "../../servers.js";
+import { available, makeDatabase, startMariadb, startNats } from "../../servers.js";
 import { add, type Transfer } from "../e2e/service.js";
-import { clientSuite } from "../e2e/suite.js";
+import { clientSuite, until } from "../e2e/suite.js";
 
-const prefix = "bridge-test";
+const here = (await available("nats")) && (await available("mysql"));
+let nodes = 0;
 
-/** Puts a coordinator's HTTP API onto the bus. */
-function bridge(connection: NatsConnection, address: string): void {
-  const http = httpEndpoint(address);
-  connection.subscribe(`${prefix}.api.*`, {
-    async callback(_error, message) {
-      const operation = message.subject.split(".").at(-1) as Operation;
-      const answer = await http.call(operation, message.json(), AbortSignal.timeout(30_000));
-      const said = headers();
-      said.set("Status", String(answer.status));
-      message.respond(JSON.stringify(answer.body), { headers: said });
+/** A node with its NATS and database. `bus` is for clients. */
+async function start() {
+  const [nats, mysql] = [await startNats(), await startMariadb()];
+  const database = await makeDatabase(mysql);
+  const prefix = `sdk-${process.pid}-${nodes++}`;
+  const flags = {
+    ...{ HttpPort: "0", GrpcPort: "0", "Store.Url": database.url, LogLevel: "error", RetryInterval: "1" },
+    ...{ "Cluster.Url": nats.url, "Cluster.Node": "n1", "Cluster.Prefix": prefix },
+  };
+  const node = await startAnyNode(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
+  const bus = await connect({ servers: nats.url });
+  return {
+    address: node.addresses.http,
+    prefix,
+    bus,
+    async stop() {
+      await bus.close();
+      await node.close(1_000);
+      await database.drop();
+      await Promise.all([nats.stop(), mysql.stop()]);
     },
-  });
+  };
 }
 
-describe.runIf(await available("nats"))("NATS", () => {
+const db = memoryBarrier();
+const balance = (account: string) => Number(db.values.get(account) ?? 0);
+const credit = defineStep<MemoryTx, Transfer>({
+  ...{ path: "/credit", guard: db },
+  action: (tx, { account, amount }) => add(tx, account, amount),
+  compensate: async (tx, { account, amount }) => {
+    await add(tx, account, -amount);
+  },
+});
+const hold = defineTccStep<MemoryTx, { readonly left: number }, Transfer>({
+  ...{ path: "/hold", guard: db },
+  try: async (tx, { account, amount }) => ({ left: await add(tx, account, -amount) }),
+  confirm: async () => {},
+  cancel: async (tx, { account, amount }) => {
+    await add(tx, account, amount);
+  },
+});
+const receive = defineReceiver<MemoryTx, Transfer>({
+  ...{ path: "/receive", guard: db },
+  receive: async (tx, { account, amount }) => {
+    await add(tx, account, amount);
+  },
+});
+
+describe.runIf(here)("NATS", () => {
   clientSuite("a client", async () => {
-    const flags = { HttpPort: "0", GrpcPort: "0", "Store.Url": "memory:", LogLevel: "error" };
-    const node = await startNode(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
-    const server = await startNats();
-    const [ours, theirs] = [await connect({ servers: server.url }), await connect({ servers: server.url })];
-    bridge(theirs, node.addresses.http);
-    await theirs.flush();
-    return {
-      address: node.addresses.http,
-      endpoints: [natsEndpoint(ours, { prefix })],
-      async stop() {
-        await Promise.all([ours.close(), theirs.close()]);
-        await node.close(1_000);
-        await server.stop();
-      },
-    };
+    const node = await start();
+    return { ...node, endpoints: [natsEndpoint(node.bus, { prefix: node.prefix })] };
   });
 
   describe("participants", () => {
-    const db = memoryBarrier();
+    let node: Awaited<ReturnType<typeof start>>;
     let connection: NatsConnection;
     let serving: Serving;
-    let stopServer = async () => {};
-    const hold = defineTccStep<MemoryTx, { readonly left: number }, Transfer>({
-      path: "/hold",
-      guard: db,
-      try: async (tx, { account, amount }) => ({ left: await add(tx, account, -amount) }),
-      confirm: async () => {},
-      cancel: async () => {},
-    });
+    let client: Client;
+    const base = `bank-${process.pid}`;
+    const at = `nats://${base}`;
     const call = (op: string, gid: string, body: string) =>
       natsCalls(connection).call(
-        {
-          url: hold.at("nats://bank-test").try,
-          branch: { gid, transType: "tcc", branchId: "01", op },
-          body,
-        },
+        { url: hold.at(at).try, branch: { gid, transType: "tcc", branchId: "01", op }, body },
         AbortSignal.timeout(5_000),
       );
 
     beforeAll(async () => {
-      const server = await startNats();
-      stopServer = () => server.stop();
-      connection = await connect({ servers: server.url });
-      serving = await serveRoutes(connection, "bank-test", hold.routes);
-      await db.transaction((tx) => add(tx, "a", 10));
+      node = await start();
+      connection = node.bus;
+      const routes = [...credit.routes, ...hold.routes, ...receive.routes, checkBack("/check", db)];
+      serving = await serveRoutes(connection, base, routes);
+      client = createClient({
+        endpoints: [natsEndpoint(connection, { prefix: node.prefix })],
+        participants: [natsCalls(connection)],
+        checkBackUrl: `${at}.check`,
+      });
     });
     afterAll(async () => {
       await serving?.stop();
-      await connection?.close();
-      await stopServer();
+      await node?.stop();
     });
 
-    it("answer a call with their value, and its repeat with success", async () => {
-      const body = '{"account":"a","amount":4}';
+    it("take a saga's steps, and undo them when one refuses", async () => {
+      const gid = `g ü % ${client.newGid()}`;
+      const step = credit.at(at);
+      const good = await client.saga({ gid, wait: "10s" }).step(step, { account: "a", amount: 7 }).submit();
+      expect([good.status, balance("a")]).toEqual(["succeeded", 7]);
+      const bad = await client
+        .saga({ wait: "10s" })
+        .step(step, { account: "a", amount: 1 })
+        .step(step, { account: "poor", amount: -1 })
+        .submit();
+      expect(bad).toMatchObject({ status: "failed", reason: expect.stringContaining("poor has only 0") });
+      expect(balance("a")).toBe(7);
+    });
+
+    it("are tried by the client, and give their value or their refusal", async () => {
+      await db.transaction((tx) => add(tx, "t", 10));
+      const trying = (amount: number) => client.tcc((t) => t.call(hold.at(at), { account: "t", amount }));
+      expect(await trying(4)).toEqual({ left: 6 });
+      const refused = await trying(50).catch((error: unknown) => error);
+      expect(refused).toBeInstanceOf(Failure);
+      expect(refused).toMatchObject({ details: { left: 6 } });
+    });
+
+    it("receive messages and answer the check-back", async () => {
+      const message = client.msg().to(receive.at(at), { account: "m", amount: 5 });
+      const inDoubt = message.doAndSubmit(async (delivery) => {
+        await db.run(delivery, async () => {});
+        throw new Error("connection lost during commit");
+      });
+      await expect(inDoubt).rejects.toMatchObject({ outcome: "submitted" });
+      await until(
+        () => balance("m") === 5,
+        () => balance("m"),
+      );
+    });
+
+    it("answer a repeat with success, and call a missing id by its name", async () => {
+      await db.transaction((tx) => add(tx, "r", 10));
+      const body = '{"account":"r","amount":4}';
       expect(await call("try", "g;ü %", body)).toEqual({ status: 200, text: '{"left":6}' });
       expect(await call("try", "g;ü %", body)).toMatchObject({ status: 200 });
-      expect(db.values.get("a")).toBe(6);
-    });
-
-    it("refuse with 409, and call a missing id by its name", async () => {
-      expect(await call("try", "refused", '{"account":"a","amount":40}')).toMatchObject({ status: 409 });
-      const answer = await call("", "g2", "{}");
-      expect(answer).toMatchObject({ status: 400, text: expect.stringContaining("no op") });
-    });
-
-    it("are tried by a client, whose error is the participant's refusal", async () => {
-      const endpoint = {
-        address: "scripted",
-        call: async () => ({ status: 200, body: { dtm_result: "SUCCESS", transaction: { status: "succeed" } } }),
-      };
-      const client = createClient({ endpoints: [endpoint], participants: [natsCalls(connection)] });
-      const trying = (amount: number) =>
-        client.tcc((t) => t.call(hold.at("nats://bank-test"), { account: "a", amount }));
-      expect(await trying(1)).toEqual({ left: 5 });
-      await expect(trying(50)).rejects.toBeInstanceOf(Failure);
+      expect(balance("r")).toBe(6);
+      expect(await call("", "g2", "{}")).toMatchObject({ status: 400, text: expect.stringContaining("no op") });
     });
 
     it("that are not there are said to be unreachable at once", async () => {
-      const endpoint = { address: "scripted", call: async () => ({ status: 200, body: {} }) };
-      const client = createClient({ endpoints: [endpoint], participants: [natsCalls(connection)] });
-      const away = client.tcc((t) => t.call(hold.at("nats://nobody-test"), { account: "a", amount: 1 }));
-      await expect(away).rejects.toMatchObject({
-        code: "DTX_UNREACHABLE",
-        message: expect.stringContaining("nobody-test"),
-      });
+      const away = client.tcc((t) => t.call(hold.at(`${at}-nobody`), { account: "a", amount: 1 }));
+      await expect(away).rejects.toMatchObject({ code: "DTX_UNREACHABLE", message: expect.stringContaining("nobody") });
     });
   });
 });

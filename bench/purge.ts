@@ -33,8 +33,8 @@ async function fill(): Promise<void> {
     const room = Math.min(copies, transactions - copies);
     const source = `WHERE id < ${saga.id + room}`;
     await admin.query(
-      `INSERT INTO head SELECT id+${copies}, CONCAT('saga ', id+${copies}), shard, type, protocol, status, wake_at, digest,
-         parked, overdue, rollback_reason, aborted_by_client, created_at, updated_at, ended_at FROM head ${source};
+      `INSERT INTO head SELECT id+${copies}, CONCAT('saga ', id+${copies}), shard, type, protocol, status, wake_at,
+         digest, parked, overdue, rollback_reason, aborted_by_client, created_at, updated_at, ended_at FROM head ${source};
        INSERT INTO journal SELECT id+${copies}, seq, body FROM journal ${source}`,
     );
   }

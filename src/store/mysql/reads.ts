@@ -30,7 +30,7 @@ export async function load(lines: Lines, gids: readonly string[]): Promise<reado
 
 async function loadSome(lines: Lines, gids: readonly string[]): Promise<ReadonlyMap<string, Stored>> {
   const [rows] = await lines.send(
-    `SELECT h.gid, h.wake_at, h.ended_at, j.body FROM head h LEFT JOIN journal j ON j.id=h.id WHERE ${within("h.gid", gids)}`,
+    `SELECT h.gid, h.wake_at, j.body FROM head h LEFT JOIN journal j ON j.id=h.id WHERE ${within("h.gid", gids)}`,
   );
   const journals = new Map<string, { readonly wakeAtMs: number | undefined; readonly rows: JournalRow[] }>();
   for (const { gid, wake_at, body } of rows!) {

@@ -117,7 +117,11 @@ export class Session {
       connectTimeout: timeoutMs,
       timezone: "Z",
     });
-    connection.on("error", () => {}); // the next packet meets it
+    const forget = (): void => {
+      if (this.#opened?.connection === connection) this.#forget(this.#opened);
+    };
+    connection.on("error", forget); // ended while idle: the next flush connects anew and is in no doubt
+    connection.on("end", forget);
     try {
       const [results] = await withDeadline(timeoutMs, connection.query<RowDataPacket[][]>(greeting));
       const [facts] = results[2] as RowDataPacket[];

@@ -59,8 +59,8 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "one bad commit takes the others along",
     file: "src/engine/committer.ts",
-    find: "if (error instanceof StoreRefused) return this.#halve(batch, error);",
-    replace: `if (error instanceof StoreRefused) return batch.map(() => "refused" as const);`,
+    find: "return this.#halve(batch, error);",
+    replace: `return batch.map(() => "refused" as const);`,
     tests: [crashes],
     rule: "L3",
   },

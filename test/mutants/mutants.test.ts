@@ -5,12 +5,19 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { occurrences } from "./mutant.js";
+import { simulatedMutants } from "./simulated.js";
 import { mutants, smallSize } from "./table.js";
 import { judgeAll, root } from "./workshop.js";
 
 describe("the table of mutants", () => {
   it("names each break once", () => {
-    expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length);
+    for (const table of [mutants, simulatedMutants])
+      expect(new Set(table.map(({ name }) => name)).size).toBe(table.length);
+  });
+
+  it.each(simulatedMutants.map((mutant) => [mutant.name, mutant] as const))("fits the code: %s", (_name, mutant) => {
+    expect(occurrences(readFileSync(join(root, mutant.file), "utf8"), mutant.find)).toBe(1);
+    expect(mutant.replace).not.toBe(mutant.find);
   });
 
   it.each(mutants.map((mutant) => [mutant.name, mutant] as const))("fits the code: %s", (_name, mutant) => {

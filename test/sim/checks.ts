@@ -86,7 +86,7 @@ function judgeEffects({ services, coverage }: World, story: Story, account: Acco
   for (const [i, id] of ids.entries()) {
     for (const op of ["action", "compensate", "try", "confirm", "cancel", "commit", "rollback"])
       if ((services.effects.get(`${story.gid} ${id} ${op}`) ?? 0) > 1)
-        found.push(`S-BAR: doubled effect of ${op} ${id}`);
+        found.push(`BARRIER: doubled effect of ${op} ${id}`);
     const net = services.net(story.gid, id, first);
     const undoable = story.type !== "saga" || account.ops[2 * i]?.url !== "";
     exempt ||= !undoable;

@@ -52,13 +52,14 @@ export class Ledger {
   readonly #coverage: Coverage;
   /** Who wrote under an epoch of a shard. */
   readonly #owners = new Map<string, string>();
+  readonly #lastIds = new Map<number, number>();
 
   constructor(coverage: Coverage) {
     this.#coverage = coverage;
   }
 
   /** The store took a commit of a node, while the table of shards says whose the shard is. */
-  took(node: string, { gid, row, epoch, head }: Commit, now: ShardRow): void {
+  took(node: string, { gid, id, row, epoch, head }: Commit, now: ShardRow): void {
     const account = this.accounts.get(gid);
     if (account !== undefined && this.#isRepeat(account, row)) return;
     const owner = `${now.owner}/${now.incarnation}`;
@@ -69,6 +70,7 @@ export class Ledger {
     this.#owners.set(`${now.shard}/${now.epoch}`, owner);
     const expected = (account?.version ?? 0) + (row.retryOf === undefined ? 1 : 0);
     if (row.version !== expected) this.#accuse("S3", gid, `version ${row.version} after ${expected - 1}`);
+    if (account === undefined) this.#judgeId(gid, now.shard, id);
     for (const event of row.events) this.#apply(gid, event);
     const after = this.accounts.get(gid);
     if (after === undefined) return;
@@ -137,6 +139,13 @@ export class Ledger {
       case "prepareWorkflow":
         return;
     }
+  }
+
+  /** Ids ascend within a shard, whoever owns it. */
+  #judgeId(gid: string, shard: number, id: number): void {
+    const last = this.#lastIds.get(shard) ?? 0;
+    if (id <= last) this.#accuse("S3", gid, `id ${id} after ${last}`);
+    this.#lastIds.set(shard, id);
   }
 
   #isRepeat(account: Account, row: JournalRow): boolean {

@@ -75,6 +75,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   void world.serves();
   await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
+  await world.scheduler.run(world.scheduler.nowMs + healMs, () => world.finished);
   return {
     seed,
     hash: world.trace.hash(),

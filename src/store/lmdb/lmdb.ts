@@ -28,6 +28,9 @@ import { Pace, type Pause, yieldToLoop } from "./pace.js";
 import { purgeOnce } from "./purge.js";
 import { Writer } from "./writer.js";
 
+/** Loading a transaction, its submission decoded and folded, takes the time of so many entries of a list. */
+const loadEntries = 8;
+
 /** Of a store in a folder. */
 export interface LmdbOptions {
   /** What long reads do between their slices; a turn of the event loop unless given. */
@@ -78,7 +81,7 @@ export class LmdbStore implements Store, KeyValues {
       const head = this.#headOf(gid);
       const rows = head === undefined ? [] : this.#rowsOf(head.id);
       loaded.push(head && { tx: fold(rows) ?? restoreFromHead(head), wakeAtMs: head.wakeAtMs });
-      await pace.spent(1 + rows.length);
+      await pace.spent(loadEntries + rows.length);
     }
     return loaded;
   }

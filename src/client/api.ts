@@ -85,7 +85,10 @@ export function failover(
   policy: RetryPolicy = defaultRetry,
   clock: ClientClock = realClock,
 ): Api {
-  if (endpoints.length === 0) throw new TandemError("DTX_INVALID_INPUT", "the client has no endpoint");
+  if (endpoints.length === 0) {
+    const hint = 'write createClient({ endpoints: ["http://host:36789"] })';
+    throw new TandemError("DTX_INVALID_INPUT", "the client has no endpoint", { hint });
+  }
   let preferred = 0;
 
   async function attempt(operation: Operation, body: ApiBody, options: ApiOptions): Promise<ApiAnswer> {

@@ -54,15 +54,21 @@ export function checkGid(gid: string): string {
   });
 }
 
+const plainData = "give plain data, without BigInt, functions and cycles";
+
 /** JSON text of a payload; names the culprit where JSON has no form for it. */
 export function payloadText(payload: unknown, where: string): string {
   try {
     const text: string | undefined = payload === undefined ? "" : JSON.stringify(payload);
     if (text !== undefined) return text;
   } catch (cause) {
-    throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} cannot be written as JSON`, { cause });
+    throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} cannot be written as JSON`, {
+      ...{ cause, hint: plainData },
+    });
   }
-  throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} is a ${typeof payload}, which JSON cannot hold`);
+  throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} is a ${typeof payload}, which JSON cannot hold`, {
+    hint: plainData,
+  });
 }
 
 /** The members of a request body that come from the options; absent ones stay absent. */

@@ -80,7 +80,9 @@ function reader(source: BranchSource): (key: string) => string {
   if (typeof source === "string") return queryReader(source);
   if (source instanceof URL) return (key) => source.searchParams.get(key) ?? "";
   if (typeof source !== "object" || source === null) {
-    throw new InvalidBranch(`cannot read a branch from ${source === null ? "null" : typeof source}`);
+    throw new InvalidBranch(`cannot read a branch from ${source === null ? "null" : typeof source}`, {
+      hint: "pass the request itself, its URL or its query parameters",
+    });
   }
   const fields = source as Readonly<Record<string, unknown>>;
   const plain = carriesIds(fields);

@@ -128,7 +128,10 @@ function msgBody(
   options: MsgOptions,
   checkBackUrl: string | undefined,
 ): ApiBody {
-  if (targets.length === 0) throw new TandemError("DTX_INVALID_INPUT", "the message has no target", { gid });
+  if (targets.length === 0)
+    throw new TandemError("DTX_INVALID_INPUT", "the message has no target", {
+      ...{ gid, hint: "add each with msg.to(url, payload) or msg.topic(name, payload)" },
+    });
   return {
     gid,
     trans_type: "msg",

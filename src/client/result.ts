@@ -3,7 +3,7 @@
 // follow it, so a success body must not carry either word. Ours never does: the first letter is written as a JSON
 // escape.
 
-import { errorCode, type Failure, findBranded, messageOf } from "./errors.js";
+import { errorCode, type Failure, findBranded, messageOf, TandemError } from "./errors.js";
 
 /** What a call told its caller. `unknown` means: ask again, never roll back because of it. */
 export type Outcome = "success" | "failure" | "ongoing" | "unknown";
@@ -81,11 +81,14 @@ export function errorAnswer(error: unknown): HttpAnswer {
     case "DTX_NON_DETERMINISM":
       return { status: 425, body: JSON.stringify({ dtm_result: "ONGOING", error: withWord(text, "ONGOING") }) };
     case "DTX_INVALID_BRANCH":
-      return { status: 400, body: calmJson({ error: text }) };
+      return { status: 400, body: calmJson({ error: text, hint: hintOf(error) }) };
     default:
-      return { status: 500, body: calmJson({ error: text }) };
+      return { status: 500, body: calmJson({ error: text, hint: hintOf(error) }) };
   }
 }
+
+/** What to do about it, for whoever reads the coordinator's record of the answer. */
+const hintOf = (error: unknown): string | undefined => findBranded(error)?.hint;
 
 /**
  * Runs a handler and turns whatever comes of it into an answer; never rejects. A handler that *returns* an error
@@ -95,9 +98,21 @@ export function errorAnswer(error: unknown): HttpAnswer {
 export async function toHttp(handler: () => unknown): Promise<HttpAnswer> {
   try {
     const value = await handler();
-    return value instanceof Error ? errorAnswer(value) : successAnswer(value);
+    return value instanceof Error ? errorAnswer(value) : answerOf(value);
   } catch (error) {
     return errorAnswer(error);
+  }
+}
+
+/** The handler's work is done, and perhaps committed: its repeat will be answered without the value. */
+function answerOf(value: unknown): HttpAnswer {
+  try {
+    return successAnswer(value);
+  } catch (cause) {
+    throw new TandemError("DTX_INVALID_INPUT", `what the handler returned cannot be answered: ${messageOf(cause)}`, {
+      cause,
+      hint: "return plain JSON data, or nothing: no BigInt, function or cycle",
+    });
   }
 }
 

@@ -79,7 +79,9 @@ function sagaBody(
   options: SagaOptions,
 ): ApiBody {
   if (steps.length === 0 || steps.length > stepsMax) {
-    throw new TandemError("DTX_INVALID_INPUT", `a saga has 1 to ${stepsMax} steps, not ${steps.length}`, { gid });
+    throw new TandemError("DTX_INVALID_INPUT", `a saga has 1 to ${stepsMax} steps, not ${steps.length}`, {
+      ...{ gid, hint: "add each with saga.step(reference, payload)" },
+    });
   }
   if (order !== undefined) checkOrder(order, steps.length, gid);
   const concurrency = order && { concurrent: true, custom_data: JSON.stringify({ concurrent: true, orders: order }) };

@@ -60,8 +60,13 @@ const codes: Readonly<Record<number, GrpcStatus["code"]>> = { 400: 3, 409: 10, 4
 
 /** A failure with details goes as the JSON that HTTP would carry: a status has one text only. */
 function statusOf(status: number, body: string): { readonly code: number; readonly details: string } {
-  const { error, details } = JSON.parse(body) as { readonly error?: string; readonly details?: unknown };
-  return { code: codes[status] ?? 2, details: details === undefined ? (error ?? "") : body };
+  const {
+    error = "",
+    hint,
+    details,
+  } = JSON.parse(body) as Readonly<{ error?: string; hint?: string; details?: unknown }>;
+  const text = hint === undefined ? error : `${error} (${hint})`;
+  return { code: codes[status] ?? 2, details: details === undefined ? text : body };
 }
 
 /**

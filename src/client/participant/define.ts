@@ -133,7 +133,9 @@ function side<Tx, Input, Parsed, Out>(
 ): (delivery: Delivery, payload: unknown) => Promise<BarrierResult<Out>> {
   return async (delivery, payload) => {
     if (!ops.includes(delivery.branch.op)) {
-      throw new InvalidBranch(`this is the address of ${ops.join(", ")}, not of ${delivery.branch.op}`);
+      throw new InvalidBranch(`this is the address of ${ops.join(", ")}, not of ${delivery.branch.op}`, {
+        hint: "take the addresses of a step from at(base), all of them from the same step",
+      });
     }
     return guard.run(delivery, async (tx) => business(tx, await validated(input, payload), delivery));
   };

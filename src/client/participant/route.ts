@@ -72,7 +72,11 @@ export function mustSucceed({ op, gid, branchId }: BranchIdentity, error: unknow
   if (errorCode(error) !== "DTX_FAILURE" || mayRefuse.has(op)) return error;
   const message = `${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse and will be called again`;
   process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
-  return new TandemError("DTX_INVALID_INPUT", message);
+  return new TandemError("DTX_INVALID_INPUT", message, {
+    gid,
+    branchId,
+    hint: "make it get through: repair what is in its way, or note it for a person and return",
+  });
 }
 
 const barrierKinds = new Set(["duplicate", "null-compensation", "suspended"]);
@@ -94,6 +98,9 @@ function payloadOf({ body }: Incoming): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new InvalidBranch("the body is not JSON", { cause });
+    throw new InvalidBranch("the body is not JSON", {
+      cause,
+      hint: "send the payload as JSON text, or nothing where there is none",
+    });
   }
 }

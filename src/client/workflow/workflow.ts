@@ -21,7 +21,9 @@ export function workflow<In = undefined, Out = void>(
   handler: (flow: Flow, input: In) => Promise<Out>,
 ): Workflow<In, Out> {
   if (name !== "" && name.length <= 45) return { name, handler };
-  throw new TandemError("DTX_INVALID_INPUT", `a workflow's name has 1 to 45 characters, not ${name.length}`);
+  throw new TandemError("DTX_INVALID_INPUT", `a workflow's name has 1 to 45 characters, not ${name.length}`, {
+    hint: "it is stored with every run, and finds the handler when one is resumed",
+  });
 }
 
 /** Settings of the workflows of a process. */

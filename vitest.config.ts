@@ -10,8 +10,6 @@ const integration = [
   "test/client/db/**",
   "test/client/dtm/**",
   "test/client/nats/**",
-  "test/client/docs/**",
-  "test/examples/**",
   "test/client/examples/**",
   "test/browser/**",
 ];

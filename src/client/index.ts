@@ -78,5 +78,4 @@ export type { SagaStep, TccStep, XaStep } from "./step.js";
 export type { Tcc } from "./tcc.js";
 export type { Flow, RecalledTxStep, Step, StepScope, TxStep } from "./workflow/flow.js";
 export { type Workflow, type Workflows, type WorkflowsOptions, workflow } from "./workflow/workflow.js";
-export { type XaDatabase, type XaSession, xaRoute } from "./xa/branch.js";
 export type { Xa } from "./xa/xa.js";

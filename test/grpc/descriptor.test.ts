@@ -80,7 +80,10 @@ describe("the proto files", () => {
     expect(fieldsOf("DtmProgress")).toEqual(["1 string Status", "2 bytes BinData", "3 string BranchID", "4 string Op"]);
     expect(fieldsOf("DtmTopicRequest")).toEqual(["1 string Topic", "2 string URL", "3 string Remark"]);
     const methods = root.lookupService("dtmgimp.Dtm").methodsArray;
-    expect(methods.map(({ name, requestType, responseType }) => `${name} ${requestType} ${responseType}`)).toEqual([
+    // What DTM's service lacks and its clients never call.
+    const ours = ["Query DtmQueryRequest DtmProgressesReply"];
+    const signatures = methods.map(({ name, requestType, responseType }) => `${name} ${requestType} ${responseType}`);
+    expect(signatures.filter((signature) => !ours.includes(signature))).toEqual([
       ...["NewGid google.protobuf.Empty DtmGidReply"],
       ...["Submit", "Prepare", "Abort"].map((name) => `${name} DtmRequest google.protobuf.Empty`),
       "RegisterBranch DtmBranchRequest google.protobuf.Empty",

@@ -3,6 +3,7 @@
  * for.
  */
 import type { Api } from "./api.js";
+import { showCluster } from "./cluster.js";
 import { printable, type Terminal, tableLines } from "./terminal.js";
 import { type Fields, fields, list, text, timeMs } from "./transactions/answers.js";
 import { span } from "./transactions/span.js";
@@ -12,9 +13,11 @@ const statuses = ["prepared", "submitted", "aborting", "succeed", "failed"] as c
 
 /** Prints the state of the server and of its participants. */
 export async function status(api: Api, terminal: Terminal, json: boolean): Promise<void> {
-  const [node, targets] = await Promise.all([api.get("/api/v1/status"), api.get("/api/v1/targets")]);
-  if (json) return terminal.out(JSON.stringify({ status: node, ...fields(targets) }, undefined, 2));
+  const paths = ["status", "targets", "cluster"];
+  const [node, targets, cluster] = await Promise.all(paths.map((path) => api.get(`/api/v1/${path}`)));
+  if (json) return terminal.out(JSON.stringify({ status: node, ...fields(targets), cluster }, undefined, 2));
   showNode(terminal, api.url, fields(node));
+  showCluster(terminal, fields(cluster));
   showTargets(terminal, list(fields(targets).targets).map(fields));
 }
 

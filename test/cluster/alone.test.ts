@@ -1,0 +1,100 @@
+/**
+ * One node alone on a shared database, as real processes: a second one is kept out with code 3, a dead one is followed.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createConnection } from "mysql2/promise";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { agreeOnCluster } from "../../src/store/mysql/meta.js";
+import { available, type Database, makeDatabase, type Server, startMariadb } from "../servers.js";
+
+interface Run {
+  readonly child: ReturnType<typeof spawn>;
+  readonly ready: Promise<string>;
+  readonly ended: Promise<number | null>;
+  readonly said: () => string;
+}
+
+function serve(url: string, flags: readonly string[] = []): Run {
+  const ports = ["--http-port", "0", "--grpc-port", "0"];
+  const child = spawn(process.execPath, ["dist/cluster/main.js", "serve", "--store", url, ...ports, ...flags], {
+    env: { PATH: process.env.PATH },
+  });
+  let text = "";
+  const ended = once(child, "exit").then(([code]) => code as number | null);
+  const ready = new Promise<string>((resolve) => {
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+        const found = /tandem ready http=(\S+)/.exec(text)?.[1];
+        if (found !== undefined) resolve(found);
+      });
+  });
+  return { child, ready, ended, said: () => text };
+}
+
+describe.runIf(await available("mysql"))("one node alone on a database", () => {
+  let server: Server;
+  let database: Database;
+
+  beforeAll(async () => {
+    server = await startMariadb({ own: true });
+    database = await makeDatabase(server);
+  });
+  afterAll(() => server.stop());
+
+  it("keeps a second one out, which waits a lease and ends with code 3 naming the owner; follows one that was killed", async () => {
+    const first = serve(database.url);
+    const http = await first.ready;
+    const name = ((await (await fetch(`${http}/api/v1/cluster`)).json()) as { node: string }).node;
+    const startedMs = performance.now();
+    const second = serve(database.url);
+    expect(await second.ended).toBe(3);
+    expect(performance.now() - startedMs).toBeGreaterThan(3000);
+    expect(second.said()).toContain(name);
+    const gid = "kept";
+    const body = { gid, trans_type: "msg", steps: [{ action: "http://127.0.0.1:1/" }], payloads: ["{}"] };
+    const query = { query_prepared: "http://127.0.0.1:1/q" };
+    const answer = await fetch(`${http}/api/dtmsvr/submit`, {
+      method: "POST",
+      body: JSON.stringify({ ...body, ...query }),
+    });
+    expect(answer.status).toBe(200);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const third = serve(database.url);
+    const next = await third.ready;
+    await expect
+      .poll(async () => (await fetch(`${next}/api/dtmsvr/query?gid=${gid}`)).json(), { timeout: 10_000 })
+      .toMatchObject({ transaction: { gid, status: "submitted" } });
+    third.child.kill("SIGTERM");
+    expect(await third.ended).toBe(0);
+  });
+
+  it("does at most one round trip a second when idle", async () => {
+    const { url } = await makeDatabase(server);
+    const node = serve(url);
+    await node.ready;
+    const connection = await createConnection(url);
+    const packets = async () => {
+      const [rows] = await connection.query("SHOW GLOBAL STATUS LIKE 'Com_update'");
+      return Number((rows as { Value: string }[])[0]!.Value);
+    };
+    await connection.query("DO SLEEP(4)");
+    const before = await packets();
+    await connection.query("DO SLEEP(5)");
+    const renewals = (await packets()) - before; // each renewal is one packet with one UPDATE
+    expect(renewals).toBeGreaterThanOrEqual(4);
+    expect(renewals).toBeLessThanOrEqual(6);
+    await connection.end();
+    node.child.kill("SIGTERM");
+    expect(await node.ended).toBe(0);
+  });
+
+  it("refuses another NATS prefix than the first node's, naming both", async () => {
+    const id = await agreeOnCluster(database.url, 2000, "one.prefix");
+    expect(await agreeOnCluster(database.url, 2000, "one.prefix")).toBe(id);
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    await expect(agreeOnCluster(database.url, 2000, "other")).rejects.toThrow(/'one.prefix'.*'other'/);
+  });
+});

@@ -3,6 +3,7 @@
  * broken then. The defects that the simulation has found are planted again.
  */
 import type { Planted } from "../sim/pool.js";
+import { found } from "./simulatedfound.js";
 
 /** One break. `find` stands exactly once in the file. */
 export interface SimulatedMutant extends Planted {
@@ -343,62 +344,6 @@ const participants: readonly SimulatedMutant[] = [
     find: `barrierId: "01", reason: "rollback" }`,
     replace: `barrierId: "02", reason: "rollback" }`,
     rules: ["MSG", "MONEY"],
-  },
-];
-
-/** What the simulation itself has found, planted again. */
-const found: readonly SimulatedMutant[] = [
-  {
-    name: "found: a jump of the wall clock stops timers",
-    file: "cluster/member.ts",
-    find: "timed: (storeNowMs, sentMs) => clock.anchor(storeNowMs, sentMs),",
-    replace: "timed: () => {},",
-    rules: ["L1", "TOPIC", "S9"],
-  },
-  {
-    name: "found: a branch is called again while its answer waits for its turn",
-    file: "src/engine/actor.ts",
-    find: `        this.tell({ kind: "answered", op, ...answer }); // in`,
-    replace: `        this.#calls.delete(op);\n        this.tell({ kind: "answered", op, ...answer }); // in`,
-    rules: ["S8"],
-  },
-  {
-    name: "found: a held call goes while the final commit is in flight",
-    file: "src/engine/actor.ts",
-    find: "    this.#withdraw(decision.calls);\n",
-    replace: "",
-    rules: ["S8"],
-  },
-  {
-    name: "found: recovery takes a stale state for the newest",
-    file: "src/engine/recovery.ts",
-    find: "      await this.#revive(absent.flatMap((gid) => this.#engine.reserve(gid) ?? []));\n",
-    replace:
-      "      const stale = await this.#store.load(absent).catch(() => []);\n" +
-      "      for (const [i, gid] of absent.entries())\n" +
-      "        if (i in stale && !this.#engine.knows(gid)) this.#engine.reserve(gid)?.fill(stale[i]);\n",
-    rules: ["S8", "L1"],
-  },
-  {
-    name: "found: a refusal is no sign of life of the store",
-    file: "src/engine/committer.ts",
-    find: "          this.#available(); // it has spoken; else a node with no other work would refuse all for ever\n",
-    replace: "",
-    rules: ["L1", "S9"],
-  },
-  {
-    name: "found: a stopped transaction goes on when it is looked at",
-    file: "src/engine/engine.ts",
-    find: "    if (this.#isolated.has(gid)) return this.#stored(gid);\n",
-    replace: "",
-    rules: ["S8"],
-  },
-  {
-    name: "found: an answer to an earlier process of the same name counts",
-    file: "cluster/link.ts",
-    find: "this.#nextId = Math.floor(random() * firstIdMax);",
-    replace: "this.#nextId = Math.floor(random() * 0) + 1;",
-    rules: ["S1", "S9", "wait"],
   },
 ];
 

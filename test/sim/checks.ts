@@ -7,17 +7,16 @@ import { evolve } from "../../src/core/evolve.js";
 import type { Transaction } from "../../src/core/transaction.js";
 import { branchId, type Story } from "./clients.js";
 import { type Account, isFinal } from "./ledger.js";
-import type { Editor } from "./operators.js";
 import type { World } from "./world.js";
 
 /** Judges one transaction. */
-export function judge(world: World, story: Story, editor: Editor): readonly string[] {
+export function judge(world: World, story: Story): readonly string[] {
   const account = world.ledger.accounts.get(story.gid);
   const found = [...story.wrong];
   if (account !== undefined && !world.poisoned.has(story.gid)) {
     if (!isFinal(account)) found.push(`L1: still '${account.status}' long after healing, parked ${account.parked}`);
     else if (!story.forced) found.push(...judgeEffects(world, story, account));
-    if (story.topic !== undefined) found.push(...judgeTopic(world, story, account, editor));
+    if (story.topic !== undefined) found.push(...judgeTopic(world, story, account));
   }
   if (account === undefined && story.submitted) found.push("S1: submit acknowledged, but nothing is stored");
   return found.map(
@@ -108,12 +107,13 @@ function judgeEffects({ services, coverage }: World, story: Story, account: Acco
   return found;
 }
 
-function judgeTopic(world: World, story: Story, account: Account, editor: Editor): readonly string[] {
-  world.coverage.count("checked: topic as subscribed");
-  const urls = account.ops.map(({ url }) => url);
-  const storedMs = account.ops[0]?.createdMs ?? 0;
-  // a node's clock may be off the store's by as much as it leaves alone, but the change it read is no later than now
-  return editor.mayBe(urls, story.beganMs, storedMs + 10_000)
-    ? []
-    : [`TOPIC: branches ${urls.join(" ")} were never the subscribers at that time`];
+/** A message goes to those who were subscribed at some moment between its first request and its record. */
+function judgeTopic({ coverage, editions }: World, story: Story, account: Account): readonly string[] {
+  coverage.count("checked: topic as subscribed");
+  const sent = account.ops.map(({ url }) => url).join(" ");
+  const right = editions.some(({ urls, sinceMs }, i) => {
+    const untilMs = editions[i + 1]?.sinceMs ?? Number.POSITIVE_INFINITY;
+    return sinceMs <= account.storedMs && untilMs >= story.beganMs && urls.join(" ") === sent;
+  });
+  return right ? [] : [`TOPIC: branches ${sent} were never the subscribers at that time`];
 }

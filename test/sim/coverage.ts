@@ -44,9 +44,10 @@ const checks: readonly string[] = [
     "other content refused",
   ],
   ...["money conserved", "one effect per op", "journal folds to the state", "topic as subscribed"],
+  "subscription acknowledged and there",
   ...["of abort and submit one won", "queues empty at the end", "final status stays", "branch after submit refused"],
   ...["abort after submit refused", "rolled back for a reason", "call and flush within the lease"],
-  ...["every node serves at the end", "others finish beside a poisoned one"],
+  ...["work taken up in time", "every node serves at the end", "others finish beside a poisoned one"],
 ];
 
 /** Names that must have been counted at least once over a large corpus. */

@@ -20,6 +20,7 @@ export const faultKinds = [
   "storeSlow",
   "storeDown",
   "storeRestart",
+  "storeClockJump",
   "commitDoubt",
   "deadlock",
   "poison",
@@ -67,7 +68,9 @@ export interface Fault {
 export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
   const kinds = faultKinds.filter(() => random.chance(0.4));
   if (kinds.length === 0) kinds.push(random.pick(faultKinds));
-  const count = 2 + random.below(Math.max(2, Math.round(spanMs / 1500)));
+  const quiet = random.chance(0.15); // but for a death, so that it can be seen how soon others take over
+  if (quiet) kinds.splice(0, kinds.length, "crash");
+  const count = quiet ? 1 + random.below(2) : 2 + random.below(Math.max(2, Math.round(spanMs / 1500)));
   const faults = Array.from({ length: count }, () => ({
     kind: random.pick(kinds),
     atMs: Math.round(random.between(200, spanMs)),

@@ -37,6 +37,10 @@ export interface Account {
   orders: Readonly<Record<string, readonly number[]>>;
   parked: boolean;
   checked: boolean;
+  /** When it was first stored. */
+  readonly storedMs: number;
+  /** When something was last recorded or called for it. */
+  touchedMs: number;
   /** Kinds of events that it ever had. */
   readonly had: Set<Event["kind"]>;
   readonly retries: Map<number, JournalRow>;
@@ -54,8 +58,11 @@ export class Ledger {
   readonly #owners = new Map<string, string>();
   readonly #lastIds = new Map<number, number>();
 
-  constructor(coverage: Coverage) {
+  readonly #nowMs: () => number;
+
+  constructor(coverage: Coverage, nowMs: () => number) {
     this.#coverage = coverage;
+    this.#nowMs = nowMs;
   }
 
   /** The store took a commit of a node, while the table of shards says whose the shard is. */
@@ -75,6 +82,7 @@ export class Ledger {
     const after = this.accounts.get(gid);
     if (after === undefined) return;
     after.version = row.version;
+    after.touchedMs = this.#nowMs();
     if (row.retryOf !== undefined) after.retries.set(row.retryOf, row);
     if (head !== undefined && head.status !== after.status) this.#accuse("S4", gid, `head says '${head.status}'`);
     if (isFinal(after)) this.unfinished.delete(gid);
@@ -86,6 +94,7 @@ export class Ledger {
     const { gid, branchId, op } = call;
     const account = this.accounts.get(gid);
     if (account === undefined) return this.#accuse("S5", gid, "called but not stored");
+    account.touchedMs = this.#nowMs();
     if (isFinal(account) && owner) this.#accuse("S8", gid, `${op} ${branchId} called after '${account.status}'`);
     this.#coverage.count(`checked: call has an intent and no end`);
     if (branchId === "00") {
@@ -217,6 +226,8 @@ export class Ledger {
       orders: event.customData.includes('"orders"') ? JSON.parse(event.customData).orders : {},
       parked: false,
       checked: false,
+      storedMs: this.#nowMs(),
+      touchedMs: this.#nowMs(),
       had: new Set(["created"]),
       retries: new Map(),
     });

@@ -35,19 +35,11 @@ async function unpark(world: World, random: Random, story: Pick<Story, "gid">): 
   if (!done && !world.poisoned.has(gid)) world.scheduler.after(500, () => void unpark(world, random, story));
 }
 
-/** What a topic may have held, as far as anybody outside can know: a change counts between its begin and its answer. */
-interface Edition {
-  readonly urls: readonly string[];
-  readonly beganMs: number;
-  ackedMs: number;
-}
-
-/** Changes one topic for the whole run, and knows what a message to it may have become. */
+/** Changes the subscribers of one topic while messages are sent to it. */
 export class Editor {
   readonly #world: World;
   readonly #random: Random;
   readonly #topic: string;
-  readonly #editions: Edition[] = [];
 
   constructor(world: World, random: Random, topic: string) {
     this.#world = world;
@@ -63,34 +55,30 @@ export class Editor {
     }
   }
 
-  /** Whether a message that was asked for from `beganMs` on and stored at `storedMs` may have these branches. */
-  mayBe(urls: readonly string[], beganMs: number, storedMs: number): boolean {
-    return this.#editions.some(
-      (edition, i) =>
-        edition.beganMs <= storedMs &&
-        (this.#editions[i + 1]?.ackedMs ?? Number.POSITIVE_INFINITY) >= beganMs &&
-        edition.urls.join(" ") === urls.join(" "),
-    );
-  }
-
   /** One change, asked for until it is known what came of it. */
   async #change(): Promise<void> {
-    const before = this.#editions.at(-1)?.urls ?? [];
+    const before = this.#world.editions.at(-1)?.urls ?? [];
     const url = `http://p${this.#random.below(4)}.sim/do`;
     const has = before.includes(url);
     if (has && before.length === 1) return; // an empty topic is none, and messages to it are refused
-    const urls = has ? before.filter((one) => one !== url) : [...before, url];
-    const edition: Edition = { urls, beganMs: this.#world.scheduler.nowMs, ackedMs: Number.POSITIVE_INFINITY };
-    this.#editions.push(edition);
+    const begunMs = this.#world.scheduler.nowMs;
     for (;;) {
       const reply = await this.#ask((topics) =>
         has ? topics.unsubscribe(this.#topic, url) : topics.subscribe(this.#topic, url, ""),
       );
       const known = reply?.kind === "accepted" || (reply?.kind === "refused" && reply.code !== "UNAVAILABLE");
-      if (known) break;
+      if (reply?.kind === "accepted") this.#judge(url, !has, begunMs);
+      if (known) return;
       await new Promise<void>((resolve) => void this.#world.scheduler.after(200, resolve));
     }
-    edition.ackedMs = this.#world.scheduler.nowMs;
+  }
+
+  /** S1 of topics: what was acknowledged was so in the store at some moment since it was asked for. */
+  #judge(url: string, wanted: boolean, begunMs: number): void {
+    const { editions, violations, coverage } = this.#world;
+    coverage.count("checked: subscription acknowledged and there");
+    const there = editions.some(({ urls, sinceMs }) => sinceMs >= begunMs && urls.includes(url) === wanted);
+    if (!there) violations.push(`S1: subscription of ${url} acknowledged, but the topic never said ${wanted}`);
   }
 
   #ask(work: (topics: TopicOperations) => Promise<Reply>): Promise<Reply | undefined> {

@@ -3,6 +3,7 @@
  * the ledger at the moment it takes it.
  */
 import type { Member } from "../../cluster/member.js";
+import { subscribersOf } from "../../src/engine/subscribers.js";
 import type { Leases } from "../../src/ports/leases.js";
 import type { Commit, Store, Verdict } from "../../src/ports/store.js";
 import type { KeyValues } from "../../src/ports/topics.js";
@@ -19,6 +20,8 @@ export interface Shared {
   noted(node: string, commit: Commit, verdict: Verdict): void;
   refused(): void;
   purged(transactions: number): void;
+  /** A topic has these subscribers from now on. */
+  subscribed(urls: readonly string[]): void;
 }
 
 /** The store port of a process. `begins` is told before a flush is sent. */
@@ -97,12 +100,17 @@ export function remoteLeases(process: Process, path: StorePath, { leases }: Shar
 }
 
 /** The key-values port of a process. */
-export function remoteKeyValues(process: Process, path: StorePath, { store }: Shared): KeyValues {
+export function remoteKeyValues(process: Process, path: StorePath, { store, subscribed }: Shared): KeyValues {
   const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
   const write = <T>(work: () => Promise<T>) => process.remote(path, true, work);
   return {
     get: (...args) => read(() => store.get(...args)),
-    put: (...args) => write(() => store.put(...args)),
+    put: (...args) =>
+      write(async () => {
+        const done = await store.put(...args);
+        if (done) subscribed(subscribersOf(args[2]).map(({ url }) => url));
+        return done;
+      }),
     remove: (...args) => write(() => store.remove(...args)),
     scan: (...args) => read(() => store.scan(...args)),
   };

@@ -70,7 +70,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   await world.scheduler.run(startMs + spanMs + healMs, done);
   await world.scheduler.run(world.scheduler.nowMs + (purges ? purgeWaitMs : 300));
   const asked = await askAgain(world, random.fork(), clients);
-  const judged = clients.flatMap(({ story }) => judge(world, story, editor));
+  const judged = clients.flatMap(({ story }) => judge(world, story));
   const stored = await judgeStore(world);
   await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   void world.serves();

@@ -92,6 +92,8 @@ function everywhere(world: World, fault: Fault, name: string, names: readonly st
       return;
     case "storeRestart":
       return network.restartStore(Math.min(fault.lengthMs, 2000));
+    case "storeClockJump":
+      return world.jumpStoreClock((fault.other % 2 === 0 ? 1 : -1) * (1000 + fault.other * 10));
     case "commitDoubt":
       network.until.doubtMs = untilMs;
       return;

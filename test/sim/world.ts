@@ -15,7 +15,7 @@ import { MemoryStore } from "../../src/store/memory/memory.js";
 import { settings as engineDefaults } from "../engine/harness.js";
 import { Coverage, states } from "./coverage.js";
 import type { MomentaryKind } from "./faults.js";
-import { Ledger } from "./ledger.js";
+import { isFinal, Ledger } from "./ledger.js";
 import { Process } from "./machine.js";
 import { Network } from "./network.js";
 import { Services } from "./participants.js";
@@ -28,6 +28,9 @@ export const startMs = Date.UTC(2026, 0, 1);
 
 /** Lease of the keepers, and the time beyond it within which shards of the dead are served again (L2). */
 const takeOverMs = 3500;
+
+/** Beyond it, until what was due has been called for or recorded anew. */
+const takeUpMs = 1500;
 
 export interface Node {
   readonly process: Process;
@@ -46,7 +49,7 @@ export interface WorldOptions {
 export class World {
   readonly scheduler = new Scheduler(startMs);
   readonly coverage = new Coverage();
-  readonly ledger = new Ledger(this.coverage);
+  readonly ledger = new Ledger(this.coverage, () => this.scheduler.nowMs);
   readonly trace: Trace;
   readonly leases: MemoryLeases;
   readonly store: MemoryStore;
@@ -59,9 +62,13 @@ export class World {
   readonly violations: string[] = [];
   /** Nothing has disturbed the cluster's ownership since. */
   disturbedMs = startMs;
+  /** What the topic has held, and since when. */
+  readonly editions: { readonly urls: readonly string[]; readonly sinceMs: number }[] = [];
   readonly #random: Random;
   readonly #hub: MemoryHub;
   readonly #settings: EngineSettings;
+  #storeSkewMs = 0;
+  #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
   constructor(random: Random, { keepStory, journalMs }: WorldOptions) {
     this.#random = random.fork();
@@ -72,7 +79,7 @@ export class World {
       waitResultMs: 5000,
       retention: { journalMs, headMs: 7_200_000 },
     };
-    this.leases = new MemoryLeases(() => this.scheduler.nowMs);
+    this.leases = new MemoryLeases(() => this.scheduler.nowMs + this.#storeSkewMs);
     this.store = new MemoryStore((shard) => this.leases.epochOf(shard));
     const hit = (kind: MomentaryKind) => this.hit(kind);
     this.services = new Services(this.scheduler, random.fork(), hit);
@@ -181,6 +188,12 @@ export class World {
     this.#restartLater(name, node, downMs);
   }
 
+  /** The store's host sets its clock: all leases are longer or shorter at once. */
+  jumpStoreClock(ms: number): void {
+    this.#storeSkewMs += ms;
+    this.#storeJumpedMs = this.scheduler.nowMs;
+  }
+
   /** Notes which unfinished transactions a fault meets: those of a node, or all. */
   met(kind: string, name?: string): void {
     this.coverage.count(`fault: ${kind}`);
@@ -248,6 +261,7 @@ export class World {
     this.disturbedMs = deadMs;
     const others = [...this.nodes.values()].filter((node) => node.process.alive);
     if (!calm || held.length === 0 || others.length === 0) return;
+    const waiting = this.#workOf(new Set(held));
     this.scheduler.after(takeOverMs, () => {
       if (this.disturbedMs !== deadMs) return;
       this.coverage.count("checked: take-over in time");
@@ -260,6 +274,26 @@ export class World {
           `L2: ${unserved.length} shards of ${process.name} unserved ${takeOverMs} ms after its death`,
         );
     });
+    this.scheduler.after(takeOverMs + takeUpMs, () => {
+      if (this.disturbedMs !== deadMs || this.coverage.counts.has("breaker: open")) return;
+      for (const gid of waiting) {
+        const account = this.ledger.accounts.get(gid)!;
+        this.coverage.count("checked: work taken up in time");
+        if (account.touchedMs <= deadMs && !isFinal(account) && !account.parked && !this.poisoned.has(gid))
+          this.violations.push(
+            `L2: ${gid} (${account.type}) is not taken up ${takeOverMs + takeUpMs} ms after a death`,
+          );
+      }
+    });
+  }
+
+  /** Transactions of these shards that a coordinator has to do something for, whatever their clients do. */
+  #workOf(shards: ReadonlySet<number>): readonly string[] {
+    return [...this.ledger.unfinished].filter((gid) => {
+      const { status } = this.ledger.accounts.get(gid)!;
+      const due = this.store.wakeOf(gid) ?? Number.POSITIVE_INFINITY;
+      return status !== "prepared" && shards.has(shardOf(gid)) && due <= this.scheduler.nowMs + takeOverMs;
+    });
   }
 
   #ownsNow(member: Member, gid: string): boolean {
@@ -271,8 +305,10 @@ export class World {
   #judgeLease({ keeper }: Member, name: string, deed: "call" | "flush"): void {
     const row = this.leases.node(name);
     this.coverage.count("checked: call and flush within the lease");
-    if (row?.incarnation !== keeper.incarnation || row.leaseUntilMs >= this.scheduler.nowMs) return;
-    this.violations.push(`LEASE: ${name} begins a ${deed} ${this.scheduler.nowMs - row.leaseUntilMs} ms too late`);
+    const nowMs = this.scheduler.nowMs + this.#storeSkewMs;
+    if (row?.incarnation !== keeper.incarnation || row.leaseUntilMs >= nowMs) return;
+    if (this.scheduler.nowMs - this.#storeJumpedMs < takeOverMs) return; // a jump forward ends leases that nobody sees
+    this.violations.push(`LEASE: ${name} begins a ${deed} ${nowMs - row.leaseUntilMs} ms too late`);
   }
 
   #shared(): Shared {
@@ -282,6 +318,7 @@ export class World {
       poisoned: this.poisoned,
       noted: (node, commit, verdict) => this.#noted(node, commit, verdict),
       refused: () => this.hit("commitRefused"),
+      subscribed: (urls) => this.editions.push({ urls, sinceMs: this.scheduler.nowMs }),
       purged: (transactions) => this.coverage.count("purge or late: journal", transactions),
     };
   }

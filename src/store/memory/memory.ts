@@ -59,6 +59,11 @@ export class MemoryStore implements Store, KeyValues {
     this.#epochOf = epochOf;
   }
 
+  /** When a transaction is to be looked at, as stored. */
+  wakeOf(gid: string): number | undefined {
+    return this.#byGid.get(gid)?.head.wakeAtMs;
+  }
+
   async commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
     const fault = this.#faultOfCommit();
     const refused = batch.find((commit) => this.faults.refusedGids.has(commit.gid));

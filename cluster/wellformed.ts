@@ -35,7 +35,8 @@ function shape(checks: Readonly<Record<string, Check>>): Check {
     typeof value === "object" && value !== null && entries.every(([name, check]) => check((value as Fields)[name]));
 }
 
-const texts: Check = (value) => typeof value === "object" && value !== null && Object.values(value).every(text);
+const texts: Check = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(text);
 const type = oneOf(transTypes);
 const status = oneOf(["prepared", "succeed", "failed"]);
 

@@ -52,12 +52,20 @@ export interface Fleet {
 export interface FleetOptions {
   readonly names: readonly string[];
   readonly leaseMs: number;
+  /** Ports in place of the servers' own, by name of the node: lines that a test can cut. */
+  readonly lines?: (
+    name: string,
+    servers: { readonly mysql: number; readonly nats: number },
+  ) => Promise<{
+    readonly mysql: number;
+    readonly nats: number;
+  }>;
 }
 
 const program = resolve("dist/cluster/main.js");
 
 /** Starts everything; the nodes are running and share all shards. */
-export async function startFleet({ names, leaseMs }: FleetOptions): Promise<Fleet> {
+export async function startFleet({ names, leaseMs, lines }: FleetOptions): Promise<Fleet> {
   if (!existsSync(program)) throw new Error(`${program} is missing: npm run build comes first`);
   const [mysql, nats] = await Promise.all([startMariadb({ own: true }), startNats({ own: true })]);
   const database = await makeDatabase(mysql);
@@ -65,7 +73,12 @@ export async function startFleet({ names, leaseMs }: FleetOptions): Promise<Flee
   const nodes: Node[] = [];
   for (const name of names) {
     const [httpPort, grpcPort, advertised] = [await freePort(), await freePort(), await freePort()];
-    const flags = ["--store", database.url, "--cluster", nats.url, "--node", name];
+    const servers = { mysql: mysql.port, nats: nats.port };
+    const at = (await lines?.(name, servers)) ?? servers;
+    const [store, hub] = [new URL(database.url), new URL(nats.url)];
+    store.port = `${at.mysql}`;
+    hub.port = `${at.nats}`;
+    const flags = ["--store", store.href, "--cluster", hub.href, "--node", name];
     const ports = ["--http-port", `${httpPort}`, "--grpc-port", `${grpcPort}`];
     const args = [...flags, ...ports, "--advertise", `http://127.0.0.1:${advertised}`];
     const environment = { TANDEM_CLUSTER_SECRET: "of the test", TANDEM_CLUSTER_LEASE_MS: `${leaseMs}` };

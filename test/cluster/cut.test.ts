@@ -1,0 +1,92 @@
+/**
+ * One of three nodes cut off from NATS, from the database, from both (reliability 9): lines that a test can cut stand
+ * between each node and the servers.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shardOf } from "../../src/core/shard.js";
+import { available } from "../servers.js";
+import { type Bank, openBank } from "./bank.js";
+import { type Fleet, startFleet, until } from "./fleet.js";
+import { statusOf } from "./load.js";
+import { type CutLine, startProxy } from "./proxy.js";
+
+const isThere = (await available("mysql")) && (await available("nats"));
+
+describe.runIf(isThere)("a node that is cut off", () => {
+  let fleet: Fleet;
+  let bank: Bank;
+  const lines = new Map<string, { readonly mysql: CutLine; readonly nats: CutLine }>();
+  let nth = 0;
+
+  beforeAll(async () => {
+    bank = await openBank(Math.random);
+    fleet = await startFleet({
+      names: ["a", "b", "c"],
+      leaseMs: 3000,
+      lines: async (name, servers) => {
+        const line = { mysql: await startProxy(servers.mysql), nats: await startProxy(servers.nats) };
+        lines.set(name, line);
+        return { mysql: line.mysql.port, nats: line.nats.port };
+      },
+    });
+  });
+  afterAll(async () => {
+    await fleet?.close();
+    await bank?.close();
+    for (const { mysql, nats } of lines.values()) await Promise.all([mysql.close(), nats.close()]);
+  });
+
+  const nodeOf = (name: string) => fleet.nodes.find((node) => node.name === name)!;
+
+  /** A transfer of a shard of `owner`, submitted at `at`; resolves to its HTTP status. */
+  const submit = async (at: string, owner: string): Promise<{ readonly gid: string; readonly status: number }> => {
+    const { owners } = await fleet.shares();
+    let gid = "";
+    do gid = `cut-${nth++}`;
+    while (owners.get(shardOf(gid)) !== owner);
+    const body = JSON.stringify({ ...bank.transfer(gid, 1), wait_result: true });
+    const answer = await fetch(`${nodeOf(at).http}/api/dtmsvr/submit`, { method: "POST", body });
+    await answer.arrayBuffer();
+    return { gid, status: answer.status };
+  };
+
+  it("15: from NATS alone: owners stay, requests go directly both ways", async () => {
+    const before = [...(await fleet.shares()).owners];
+    lines.get("b")!.nats.cut();
+    for (const [at, owner] of [
+      ["a", "b"],
+      ["b", "a"],
+      ["b", "b"],
+      ["b", "c"],
+      ["c", "b"],
+    ] as const) {
+      const { gid, status } = await submit(at, owner);
+      expect(status, `${at} asks ${owner}`).toBe(200);
+      expect(bank.judge(gid, "succeed")).toBe("");
+    }
+    expect([...(await fleet.shares()).owners]).toEqual(before);
+    lines.get("b")!.nats.heal();
+  });
+
+  for (const [words, both] of [
+    ["16: from the database alone", false],
+    ["from both", true],
+  ] as const)
+    it(`${words}: it stands still, the others take over, and it joins again when it can`, async () => {
+      lines.get("b")!.mysql.cut();
+      if (both) lines.get("b")!.nats.cut();
+      await until("b has nothing left", 6000, async () => {
+        const { owners, orphans } = await fleet.shares();
+        return orphans === 0 && ![...owners.values()].includes("b");
+      });
+      expect((await fetch(`${nodeOf("b").http}/readyz`)).status).toBe(503);
+      const { gid, status } = await submit("a", "c");
+      expect(status).toBe(200);
+      expect(await statusOf(nodeOf("c"), gid)).toBe("succeed");
+      lines.get("b")!.mysql.heal();
+      lines.get("b")!.nats.heal();
+      await fleet.settled(60, 20_000);
+      expect((await submit("b", "b")).status).toBe(200);
+      expect(nodeOf("b").pid).toBeDefined();
+    });
+});

@@ -34,6 +34,16 @@ export interface BarrierStore<Tx> {
   guarded<T>(tx: Tx, statements: (rows: BarrierRows) => Promise<T>): Promise<T>;
   /** Insert-ignores the row and makes that durable; resolves to the reason that is committed afterwards. */
   takeCheckBack(row: BarrierRow): Promise<string | undefined>;
+  /** How `LocksLost` is met before business code ran; default five attempts without a pause. */
+  readonly lockRetry?: LockRetry;
+}
+
+/** For stores that refuse at once where others would wait, a pause is what gives the other delivery time to end. */
+export interface LockRetry {
+  /** Attempts in all. */
+  readonly attemptsMax: number;
+  /** Before the second attempt; doubles with each further one. */
+  readonly firstPauseMs: number;
 }
 
 /** Settings of one barrier call. */
@@ -74,6 +84,8 @@ export interface Guard<Tx> {
 
 /** The guard over a store. Adapters export a function of their own that calls this. */
 export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
+  const { lockRetry = waitingStore } = store;
+
   async function within<T>(
     tx: Tx,
     source: DeliverySource,
@@ -106,6 +118,7 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
         return business(tx);
       };
       return retryLostLocks(
+        lockRetry,
         () => store.transaction((tx) => pass(tx, delivery, barrierId, once)),
         () => !started,
       );
@@ -113,7 +126,8 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
     async queryPrepared(source) {
       const { gid, transType } =
         source instanceof Object && "branch" in source ? barrierFrom(source).branch : readIdentity(source);
-      return checkBackVerdict(await retryLostLocks(() => store.takeCheckBack(checkBackRow(gid, transType))), gid);
+      const reason = await retryLostLocks(lockRetry, () => store.takeCheckBack(checkBackRow(gid, transType)));
+      return checkBackVerdict(reason, gid);
     },
   };
 }
@@ -121,14 +135,20 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
 /**
  * Attempts of a transaction that lost its locks before business code ran; then the coordinator is told to ask again.
  */
-const lockAttemptsMax = 5;
+const waitingStore: LockRetry = { attemptsMax: 5, firstPauseMs: 0 };
 
-async function retryLostLocks<T>(attempt: () => Promise<T>, mayRepeat: () => boolean = () => true): Promise<T> {
+async function retryLostLocks<T>(
+  { attemptsMax, firstPauseMs }: LockRetry,
+  attempt: () => Promise<T>,
+  mayRepeat: () => boolean = () => true,
+): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof LocksLost) || count >= lockAttemptsMax || !mayRepeat()) throw error;
+      if (!(error instanceof LocksLost) || count >= attemptsMax || !mayRepeat()) throw error;
+      const pauseMs = firstPauseMs * 2 ** (count - 1);
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 }

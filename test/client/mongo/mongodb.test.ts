@@ -1,5 +1,5 @@
-// The barrier on MongoDB through the real driver: against a server given by TANDEM_TEST_MONGODB_URL (a replica set), and
-// always against the stand-in of `server.ts`, which can also lose commits.
+// The barrier on MongoDB through the real driver: against a server given by TANDEM_TEST_MONGODB_URL (a replica set),
+// and always against the stand-in of `server.ts`, which can also lose commits.
 import { type ClientSession, MongoClient, ObjectId } from "mongodb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { barrierFrom } from "../../../src/client/barrier/delivery.js";

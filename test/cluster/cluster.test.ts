@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect, headers, JSONCodec, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shardOf } from "../../src/core/shard.js";
 import { kill, restartMysql, restartNats, rollingRestart, type Scene, stop } from "../chaos/faults.js";
 import { available } from "../servers.js";
 import { openBank } from "./bank.js";
@@ -97,6 +98,25 @@ describe.runIf(isThere)("a cluster of three processes", () => {
     expect(nodes.size).toBe(3);
     for await (const stats of await nc.services.client().stats("tandem"))
       expect(stats.endpoints?.map(({ subject }) => subject)).toContain("tandem.api.submit");
+  });
+
+  it("carries what is larger than a message of NATS by HTTP, and says so where there is no other way", async () => {
+    const { owners } = await fleet.shares();
+    for (const [i, node] of fleet.nodes.entries()) {
+      let gid = "";
+      for (let n = 0; owners.get(shardOf(gid)) === node.name || gid === ""; n++) gid = `large-${i}-${n}`;
+      const transfer = bank.transfer(gid, 1);
+      const body = JSON.stringify({
+        ...transfer,
+        payloads: ["x", "y"].map((c) => c.repeat(900_000)),
+        wait_result: true,
+      });
+      const answer = await fetch(`${node.http}/api/dtmsvr/submit`, { method: "POST", body });
+      expect(await answer.json()).toEqual({ dtm_result: "SUCCESS" });
+      expect(await statusOf(node, gid)).toBe("succeed");
+      const reply = await nc.request("tandem.api.query", Buffer.from(JSON.stringify({ gid })), { timeout: 10_000 });
+      expect(reply.headers?.get("Status")).toBe("413");
+    }
   });
 
   it("calls participants over NATS, and refuses subjects that are none", async () => {

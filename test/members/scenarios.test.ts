@@ -236,7 +236,7 @@ describe("a network or a clock that misbehaves", () => {
     const gid = gidOf(c, "b");
     c.participants.scripts.set("http://p.test/x", (_, nth) => (nth === 0 ? "ongoing" : "success"));
     await ask(c, "b", gid, one());
-    errorMs = -errorMs;
+    errorMs = 7_200_000;
     await c.clock.advance(1000);
     expect(c.log.filter((line) => line.includes("peer_dead") || line.includes("suspended"))).toEqual([]);
     c.kill("b");

@@ -50,10 +50,18 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const callers = createCallers({});
   const ports = { store, keyValues, callers, clock: systemClock(), random: Math.random, observer, log };
   const coordinator = embeddedCoordinator(ports, engineSettings(config));
-  const close = async (graceMs = 3_000) => {
-    await coordinator.close(graceMs);
-    await store.close();
-    log.close();
+  const end = async (graceMs: number) => {
+    // The engine's own timers keep no process alive; one that has nothing else to do must not end half closed.
+    const held = setInterval(() => {}, 1_000);
+    try {
+      await coordinator.close(graceMs);
+      await store.close();
+      log.close();
+    } finally {
+      clearInterval(held);
+    }
   };
+  let closing: Promise<void> | undefined;
+  const close = (graceMs = 3_000): Promise<void> => (closing ??= end(graceMs));
   return { endpoint: coordinator.endpoint, close, [Symbol.asyncDispose]: () => close() };
 }

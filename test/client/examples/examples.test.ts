@@ -1,5 +1,5 @@
 // Every example is run as a program of its own, and the newcomer's page is the first of them, word for word.
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,8 @@ const root = join(import.meta.dirname, "..", "..", "..");
 const execute = promisify(execFile);
 const text = (path: string) => readFileSync(join(root, path), "utf8");
 const here = await available("mysql");
+const python = spawnSync("python3", ["--version"]).status === 0;
+if (!python) console.warn("the example with Python: skipped, there is no python3");
 
 /** Output lines of an example. */
 async function run(example: string, environment: Readonly<Record<string, string>> = {}): Promise<readonly string[]> {
@@ -31,6 +33,21 @@ describe("the newcomer's page", () => {
     const lines = (await run("first-saga.ts")).join(" ");
     expect(lines).toMatch(/status: 'succeeded'\s*\} books left: 3/);
     expect(lines).toMatch(/status: 'failed'.*card refused.*books left: 3/);
+  });
+});
+
+describe("examples without a database", () => {
+  it("grpc: the bank is called over gRPC by coordinator and client", async () => {
+    const after = ["20 euro: succeeded, ada 30, bob 20", "200 euro: failed, ada 30, bob 20", "held 5, 25 left"];
+    expect(await run("grpc.ts")).toEqual(after);
+  });
+
+  it.runIf(python)("travel: the participant in Python takes part, refuses, and makes nothing of a repeat", async () => {
+    expect(await run("travel.ts")).toEqual([
+      "Ada: succeeded, 1 seats sold, 0 rooms free",
+      "Bob: failed, 1 seats sold, 0 rooms free",
+      "in the end: 0 rooms free",
+    ]);
   });
 });
 

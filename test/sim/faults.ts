@@ -74,11 +74,16 @@ export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
   const faults = Array.from({ length: count }, () => ({
     kind: random.pick(kinds),
     atMs: Math.round(random.between(200, spanMs)),
-    lengthMs: Math.round(random.chance(0.3) ? random.between(3000, 9000) : random.between(50, 3000)),
+    lengthMs: Math.round(drawLength(random)),
     place: random.below(1000),
     other: random.below(1000),
   }));
   return faults.sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawLength(random: Random): number {
+  if (random.chance(0.3)) return random.between(3000, 9000);
+  return random.chance(0.15) ? random.between(2, 50) : random.between(50, 3000);
 }
 
 /** One fault as a line of a story. */

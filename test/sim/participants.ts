@@ -93,7 +93,7 @@ export class Services {
         sent(call);
         const key = `${call.gid} ${call.branchId} ${call.op} under epoch ${epochOf(call.gid)}`;
         if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
-        const place = `${call.gid} ${call.branchId}`;
+        const place = `${call.gid} ${call.branchId} under epoch ${epochOf(call.gid)}`;
         if (call.op === "compensate" && onWire.has(`${place} action`))
           this.wasted.push(`S7: ${process.name} compensates ${place} while its action is on the wire`);
         onWire.add(`${place} ${call.op}`);

@@ -49,7 +49,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const random = new Random(seed);
   const spanMs = options.plain === undefined ? random.pick([3000, 6000, 12_000, 20_000]) : 10_000;
   const purges = random.chance(0.1);
-  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000 };
+  const narrow = options.plain === undefined && random.chance(0.25);
+  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, narrow };
   const world = new World(random, settings);
   const drawn = drawFaults(random.fork(), spanMs);
   const faults = options.faults ?? drawn;

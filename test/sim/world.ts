@@ -26,6 +26,8 @@ import { Trace } from "./trace.js";
 
 export const startMs = Date.UTC(2026, 0, 1);
 
+const narrowDispatch: EngineSettings["dispatch"] = { perOrigin: 2, perNode: 4, waitingPerTarget: 3, targets: 1000 };
+
 /** Lease of the keepers, and the time beyond it within which shards of the dead are served again (L2). */
 const takeOverMs = 3500;
 
@@ -44,6 +46,8 @@ export interface WorldOptions {
   readonly keepStory: boolean;
   /** After how long the journal of a finished transaction is purged. */
   readonly journalMs: number;
+  /** Little room for calls and actors: much is held back, turned away, put to rest and brought back. */
+  readonly narrow: boolean;
 }
 
 export class World {
@@ -64,19 +68,23 @@ export class World {
   disturbedMs = startMs;
   /** What the topic has held, and since when. */
   readonly editions: { readonly urls: readonly string[]; readonly sinceMs: number }[] = [];
+  /** For those who only look. */
+  readonly curious: Random;
   readonly #random: Random;
   readonly #hub: MemoryHub;
   readonly #settings: EngineSettings;
   #storeSkewMs = 0;
   #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(random: Random, { keepStory, journalMs }: WorldOptions) {
+  constructor(random: Random, { keepStory, journalMs, narrow }: WorldOptions) {
     this.#random = random.fork();
+    this.curious = random.fork();
     this.trace = new Trace(this.scheduler, keepStory);
     this.#settings = {
       ...engineDefaults,
       defaults: { timeoutToFailMs: 8000, requestTimeoutMs: 2000, retryIntervalMs: 1000 },
       waitResultMs: 5000,
+      ...(narrow && { dispatch: narrowDispatch, residentMax: 12 }),
       retention: { journalMs, headMs: 7_200_000 },
     };
     this.leases = new MemoryLeases(() => this.scheduler.nowMs + this.#storeSkewMs);
@@ -151,10 +159,15 @@ export class World {
       { name, address: `http://${name}` },
       (why) => this.#fell(process, why),
     );
-    this.nodes.set(name, { process, member, store, keyValues });
+    const node = { process, member, store, keyValues };
+    this.nodes.set(name, node);
     this.say(`${name} starts`);
-    const start = () => member.start().catch(() => clock.after(500, start));
-    process.run(() => void start());
+    process.run(() => {
+      member.start().catch(() => {
+        process.crash(); // a process that cannot start ends, and is started again
+        this.restart(name, node, 500);
+      });
+    });
   }
 
   /** Sends a request through a living node and brings back its reply; `undefined`: none came in time. */
@@ -185,7 +198,7 @@ export class World {
     if (!node.process.alive) return;
     node.process.crash();
     this.#expectTakeOver(node);
-    this.#restartLater(name, node, downMs);
+    this.restart(name, node, downMs);
   }
 
   /** The store's host sets its clock: all leases are longer or shorter at once. */
@@ -233,10 +246,6 @@ export class World {
 
   /** Starts it again, unless somebody else has. */
   restart(name: string, node: Node, delayMs: number): void {
-    this.#restartLater(name, node, delayMs);
-  }
-
-  #restartLater(name: string, node: Node, delayMs: number): void {
     this.scheduler.after(delayMs, () => {
       if (this.nodes.get(name) === node) this.boot(name);
     });
@@ -248,7 +257,7 @@ export class World {
     if (why === "regressed") this.violations.push(`S3: ${process.name} saw an epoch go down`);
     process.crash();
     const node = this.nodes.get(process.name);
-    if (node?.process === process) this.#restartLater(process.name, node, 1000);
+    if (node?.process === process) this.restart(process.name, node, 1000);
   }
 
   /** Judged only where nothing else disturbs the cluster from a lease before to the end. */

@@ -5,7 +5,7 @@ import { runSeeds } from "../sim/pool.js";
 import type { SimulatedMutant } from "./simulated.js";
 
 /** Seeds that a break may survive; a run that hangs counts as one that breaks L1. */
-const seedsMax = 400;
+const seedsMax = 2000;
 const longestMs = 20_000;
 
 /** What became of a break. `by`: the first violation of a rule that it names. */

@@ -96,6 +96,8 @@ export class Ledger {
     if (account === undefined) return this.#accuse("S5", gid, "called but not stored");
     account.touchedMs = this.#nowMs();
     if (isFinal(account) && owner) this.#accuse("S8", gid, `${op} ${branchId} called after '${account.status}'`);
+    const turned = account.status === "aborting" && forward.has(op);
+    if (turned && owner) this.#accuse("S8", gid, `${op} ${branchId} called after 'aborting'`);
     this.#coverage.count(`checked: call has an intent and no end`);
     if (branchId === "00") {
       if (!account.checked) this.#accuse("S5", gid, "asked back without a durable intent");

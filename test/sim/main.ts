@@ -62,7 +62,7 @@ async function one(seed: number): Promise<number> {
 
 /** The lines that matter for a violation: of its transaction, of faults, of the ownership. */
 function excerpt(result: RunResult): readonly string[] {
-  const gids = new Set(result.violations.flatMap((violation) => violation.match(/\bt\d+\b/g) ?? []));
+  const gids = new Set(result.violations.flatMap((violation) => violation.match(/\bt\d+(\.\d+)?\b/g) ?? []));
   const mine = new RegExp(
     `\\b(${[...gids, "fault", "starts", "ends", "fenced", "peer_dead", "suspended"].join("|")})\\b`,
   );

@@ -9,13 +9,15 @@ import type { Scheduler } from "./scheduler.js";
 /** Until when each trouble lasts. */
 interface Until {
   storeDownMs: number;
+  /** It answers every other statement only. */
+  storeFlickersMs: number;
   storeSlowMs: number;
   doubtMs: number;
   deadlockMs: number;
   lossyMs: number;
 }
 
-const calm: Until = { storeDownMs: 0, storeSlowMs: 0, doubtMs: 0, deadlockMs: 0, lossyMs: 0 };
+const calm: Until = { storeDownMs: 0, storeFlickersMs: 0, storeSlowMs: 0, doubtMs: 0, deadlockMs: 0, lossyMs: 0 };
 
 export class Network {
   readonly until: Until = { ...calm };
@@ -86,7 +88,7 @@ export class Network {
 
   #fate(name: string, writes: boolean): Fate {
     const { nowMs } = this.#scheduler;
-    if (this.until.storeDownMs > nowMs) {
+    if (this.until.storeDownMs > nowMs || (this.until.storeFlickersMs > nowMs && this.#random.chance(0.5))) {
       this.#hit("statementAway");
       return "away";
     }

@@ -4,6 +4,7 @@
  */
 
 import type { Reply, Request } from "../../src/core/input.js";
+import { shardOf } from "../../src/core/shard.js";
 import { judge, judgeQueues, judgeRivals, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
 import { drawFaults, type Fault } from "./faults.js";
@@ -109,17 +110,23 @@ function startClients(
   begun: (client: Client) => void,
 ): readonly Client[] {
   const count = plain ?? 5 + random.below(46);
+  const crowded = plain === undefined && random.chance(0.3);
   return Array.from({ length: count }, (_, i) => i).flatMap((i) => {
     const its = random.fork();
     const atMs = random.between(0, spanMs * 0.9);
     if (only !== undefined && !only.includes(i)) return [];
-    const client = new Client(world, its, `t${i}`, { plain: plain !== undefined });
+    const client = new Client(world, its, crowded ? neighbour(`t${i}`) : `t${i}`, { plain: plain !== undefined });
     world.scheduler.after(atMs, () => {
       void client.run();
       begun(client);
     });
     return [client];
   });
+}
+
+/** A name like it in one of four shards, so that many transactions share them. */
+function neighbour(name: string): string {
+  for (let i = 0; ; i++) if (shardOf(`${name}.${i}`) % 64 === 0) return `${name}.${i}`;
 }
 
 /** S9 at the end: the same submit has the same answer, another one is refused; L3 beside what is poisoned. */

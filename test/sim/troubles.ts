@@ -88,7 +88,7 @@ function everywhere(world: World, fault: Fault, name: string, names: readonly st
       network.until.storeSlowMs = untilMs;
       return;
     case "storeDown":
-      network.until.storeDownMs = untilMs;
+      network.until[fault.other % 3 === 0 ? "storeFlickersMs" : "storeDownMs"] = untilMs;
       return;
     case "storeRestart":
       return network.restartStore(Math.min(fault.lengthMs, 2000));

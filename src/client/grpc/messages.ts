@@ -55,7 +55,9 @@ function transactionMessage(body: ApiBody): Buffer {
   for (const payload of list(body.payloads)) message.bytes(5, payloadBytes(payload), true);
   message.text(6, text(body.query_prepared));
   if (body.steps !== undefined) message.text(7, JSON.stringify(body.steps));
-  addEntries(message, 8, body.req_extra);
+  const { lease_seconds, executor_id } = body;
+  const lease = lease_seconds === undefined ? {} : { lease_seconds, executor_id };
+  addEntries(message, 8, { ...Object(body.req_extra ?? {}), ...lease });
   return message.text(9, text(body.rollback_reason)).finish();
 }
 

@@ -8,9 +8,15 @@ import type { Initiator } from "../tcc.js";
 import { type FlowEnd, runFlow } from "./flow.js";
 import { openWorkflow, Records } from "./record.js";
 import { decodeValue, encodeValue } from "./value.js";
-import type { Workflow } from "./workflow.js";
+import type { Lease, Workflow } from "./workflow.js";
 
 export { encodeValue } from "./value.js";
+
+/** What every run of a process has in common. */
+export interface Executor {
+  readonly callbackUrl: string;
+  readonly lease: Lease | undefined;
+}
 
 /**
  * Runs `of` to its end and resolves to its value. Rejects with `Failure` once everything was rolled back, with anything
@@ -22,7 +28,7 @@ export async function executeOnce(
   gid: string,
   inputText: string,
   options: GlobalOptions,
-  callbackUrl: string,
+  { callbackUrl, lease }: Executor,
 ): Promise<unknown> {
   const { api, access } = initiator;
   const body: ApiBody = {
@@ -33,6 +39,7 @@ export async function executeOnce(
     ...optionFields({ ...options, wait: undefined }),
     concurrent: false,
     protocol: "http",
+    ...(lease && { lease_seconds: lease.seconds, executor_id: lease.executorId }),
   };
   const opened = await openWorkflow(api, body, options.signal);
   if (opened.kind === "succeeded") return decodeValue(new TextDecoder().decode(opened.result));

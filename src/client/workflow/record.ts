@@ -1,7 +1,7 @@
 // The recorded steps of a workflow: what the coordinator keeps, by branch id and op as DTM's clients number them, and
 // inside each record the step's name, so that a handler that changed between two runs is noticed.
 
-import { type Api, type ApiBody, accepted } from "../api.js";
+import { type Api, type ApiBody, accepted, Rejected } from "../api.js";
 import { Failure, messageOf, NonDeterminism, Ongoing, TandemError } from "../errors.js";
 import { fromPlain, toPlain } from "./value.js";
 
@@ -43,9 +43,17 @@ export interface StoredStep {
 /** Key of a progress. */
 const keyOf = (branchId: string, op: string): string => `${branchId}-${op}`;
 
-/** Opens or re-opens the workflow; repeating it with the same body is harmless. */
+/**
+ * Opens or re-opens the workflow; repeating it with the same body is harmless, and renews the lease if it asks for one.
+ * Rejects with `Ongoing` while another executor holds the lease.
+ */
 export async function openWorkflow(api: Api, body: ApiBody, signal?: AbortSignal): Promise<Opened> {
-  const answer = await accepted(api, "prepareWorkflow", body, { signal });
+  const answer = await accepted(api, "prepareWorkflow", body, { signal }).catch((error: unknown) => {
+    // A transport whose reply has no place for a lease says "not yet" instead.
+    if (error instanceof Rejected && error.status === 425) throw heldByAnother(String(body.gid), error);
+    throw error;
+  });
+  if (answer.lease === "held") throw heldByAnother(String(body.gid));
   const transaction = Object(answer.transaction) as Record<string, unknown>;
   if (transaction.status === "succeed") return { kind: "succeeded", result: bytes(transaction.result) };
   if (transaction.status === "failed") return { kind: "failed", reason: String(transaction.rollback_reason ?? "") };
@@ -57,6 +65,9 @@ export async function openWorkflow(api: Api, body: ApiBody, signal?: AbortSignal
   });
   return { kind: "open", steps: new Map(steps) };
 }
+
+const heldByAnother = (gid: string, cause?: unknown): Ongoing =>
+  new Ongoing(`workflow ${gid} is being executed by another process`, { gid, cause });
 
 const bytes = (base64: unknown): Uint8Array => Buffer.from(typeof base64 === "string" ? base64 : "", "base64");
 
@@ -128,7 +139,11 @@ export class Records {
 
   /** Resolves to what another executor stored under the same key, `undefined` if ours counts. */
   async #register(branchId: string, op: string, status: string, data: string): Promise<StoredStep | undefined> {
-    const registration = { gid: this.#gid, trans_type: "workflow", branch_id: branchId, op, status, data };
+    const { executor_id } = this.#body;
+    const registration = {
+      ...{ gid: this.#gid, trans_type: "workflow", branch_id: branchId, op, status, data },
+      ...(executor_id !== undefined && { executor_id }),
+    };
     const answer = await this.#api.call("registerBranch", registration);
     if (answer.status === 200) return undefined;
     const opened = await openWorkflow(this.#api, this.#body);

@@ -1,6 +1,7 @@
 // Workflows: a plain async function whose steps are recorded at the coordinator. If this process dies, the coordinator
 // calls the callback route and the function runs again, steps that are recorded giving their recorded values.
 
+import { type Duration, toSeconds } from "../duration.js";
 import { Failure, findBranded, Ongoing, TandemError } from "../errors.js";
 import { checkGid, type GlobalOptions, newGid } from "../global.js";
 import { readIdentity } from "../identity.js";
@@ -30,6 +31,19 @@ export function workflow<In = undefined, Out = void>(
 export interface WorkflowsOptions {
   /** Where the coordinator calls this service to go on with a run; `route` is mounted at its path. */
   readonly callbackUrl: string;
+  /**
+   * Makes this process the only executor of a run while it records steps: whoever else wants to go on with it is told
+   * `Ongoing` until the lease has run out. Every recorded step renews it, so it must outlast the longest step. Whole
+   * seconds, 1–3,600; default: none, as with DTM, whose own server ignores it.
+   */
+  readonly lease?: Duration;
+}
+
+/** How a process asks to be the only executor of its runs. */
+export interface Lease {
+  readonly seconds: number;
+  /** Of this process and registration; a restarted process is another executor. */
+  readonly executorId: string;
 }
 
 /** The workflows this process can run. */
@@ -55,6 +69,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   }
   const byName = new Map(list.map((one) => [one.name, one]));
   if (byName.size < list.length) throw new TandemError("DTX_INVALID_INPUT", "two workflows have the same name");
+  const lease = leaseOf(options.lease);
   const machinery = import("./execute.js");
   // Whoever executes a workflow is told; until then it is nobody's error.
   machinery.catch(() => {});
@@ -65,7 +80,9 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     const joined = running.get(gid);
     if (joined !== undefined) return joined;
     const run = machinery
-      .then(({ executeOnce }) => executeOnce(initiator, of, gid, inputText, settings, options.callbackUrl))
+      .then(({ executeOnce }) =>
+        executeOnce(initiator, of, gid, inputText, settings, { callbackUrl: options.callbackUrl, lease }),
+      )
       .finally(() => running.delete(gid));
     running.set(gid, run);
     return run;
@@ -105,4 +122,11 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
       handle: (incoming) => toHttp(() => callBack(incoming)),
     },
   };
+}
+
+function leaseOf(duration: Duration | undefined): Lease | undefined {
+  if (duration === undefined) return undefined;
+  const seconds = toSeconds(duration);
+  if (seconds >= 1 && seconds <= 3_600) return { seconds, executorId: newGid() };
+  throw new TandemError("DTX_INVALID_INPUT", `a lease of ${seconds} s is not within 1–3,600 s`);
 }

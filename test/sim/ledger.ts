@@ -56,7 +56,7 @@ export class Ledger {
   readonly #coverage: Coverage;
   /** Who wrote under an epoch of a shard. */
   readonly #owners = new Map<string, string>();
-  readonly #lastIds = new Map<number, number>();
+  readonly #ids = new Map<number, { readonly of: string; readonly foundMax: number; readonly max: number }>();
 
   readonly #nowMs: () => number;
 
@@ -77,7 +77,7 @@ export class Ledger {
     this.#owners.set(`${now.shard}/${now.epoch}`, owner);
     const expected = (account?.version ?? 0) + (row.retryOf === undefined ? 1 : 0);
     if (row.version !== expected) this.#accuse("S3", gid, `version ${row.version} after ${expected - 1}`);
-    if (account === undefined) this.#judgeId(gid, now.shard, id);
+    if (account === undefined) this.#judgeId(gid, now, id);
     for (const event of row.events) this.#apply(gid, event);
     const after = this.accounts.get(gid);
     if (after === undefined) return;
@@ -152,11 +152,13 @@ export class Ledger {
     }
   }
 
-  /** Ids ascend within a shard, whoever owns it. */
-  #judgeId(gid: string, shard: number, id: number): void {
-    const last = this.#lastIds.get(shard) ?? 0;
-    if (id <= last) this.#accuse("S3", gid, `id ${id} after ${last}`);
-    this.#lastIds.set(shard, id);
+  /** Ids of a new owner are above all that it found in its shard. */
+  #judgeId(gid: string, { shard, owner, incarnation }: ShardRow, id: number): void {
+    const of = `${owner}/${incarnation}`;
+    const known = this.#ids.get(shard) ?? { of, foundMax: 0, max: 0 };
+    const ids = known.of === of ? known : { of, foundMax: known.max, max: known.max };
+    if (id <= ids.foundMax) this.#accuse("S3", gid, `id ${id} below ${ids.foundMax}, which its owner found there`);
+    this.#ids.set(shard, { ...ids, max: Math.max(ids.max, id) });
   }
 
   #isRepeat(account: Account, row: JournalRow): boolean {

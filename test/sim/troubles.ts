@@ -109,14 +109,17 @@ function everywhere(world: World, fault: Fault, name: string, names: readonly st
   }
 }
 
-/** From now on the store takes nothing of one unfinished transaction; people look at it, and sometimes the store is away. */
+/** From now on the store takes nothing of one unfinished transaction; people look at it, or the store is away too. */
 function poison(world: World, fault: Fault): string | undefined {
   const gids = [...world.ledger.unfinished].filter((gid) => !world.poisoned.has(gid));
   const gid = gids[fault.other % Math.max(1, gids.length)];
   if (gid === undefined) return undefined;
   world.say(`the store refuses ${gid}`);
   world.poisoned.add(gid);
-  if (fault.other % 2 === 0) world.network.until.storeDownMs = world.scheduler.nowMs + 300 + fault.place;
+  if (fault.other % 2 === 0) {
+    world.network.until.storeDownMs = world.scheduler.nowMs + 300 + fault.place;
+    world.disturbedMs = world.network.until.storeDownMs;
+  }
   for (const afterMs of [2000, 3000, 5000])
     world.scheduler.after(afterMs, () => void world.ask(world.curious, gid, { kind: "query" }));
   return gid;

@@ -22,6 +22,7 @@ import { Services } from "./participants.js";
 import { remoteKeyValues, remoteLeases, remoteStore, type Shared } from "./paths.js";
 import type { Random } from "./random.js";
 import { Scheduler } from "./scheduler.js";
+import { eventText, replyText } from "./texts.js";
 import { Trace } from "./trace.js";
 
 export const startMs = Date.UTC(2026, 0, 1);
@@ -377,25 +378,4 @@ function lastSubmission(gid: string): Submission {
     digest: gid,
     lease: undefined,
   };
-}
-
-function eventText(event: Commit["row"]["events"][number]): string {
-  switch (event.kind) {
-    case "settled":
-      return `${event.op} ${event.status}`;
-    case "started":
-      return `started ${event.ops.join("+")}`;
-    case "finished":
-      return `finished ${event.status}`;
-    case "aborting":
-      return `aborting (${event.reason})`;
-    case "retried":
-      return `${event.op} to be tried again`;
-    default:
-      return event.kind;
-  }
-}
-
-function replyText(reply: Reply): string {
-  return reply.kind === "refused" ? `${reply.code} ${reply.message}` : reply.kind;
 }

@@ -7,7 +7,7 @@ import type { SqlLibrary, SqlTx } from "../barrier/sql.js";
 import { quotedTable } from "../barrier/table.js";
 import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
-import { messageOf, TandemError } from "../errors.js";
+import { errorCode, messageOf, TandemError } from "../errors.js";
 import { checkGid, newGid, payloadText } from "../global.js";
 
 /** A message to be enqueued. */
@@ -29,10 +29,24 @@ export interface OutboxOptions {
   readonly interval?: Duration;
   /** Rows taken in one look; default 100. */
   readonly batch?: number;
+  /**
+   * A message that the coordinator refused this often (bad content, unknown topic) is dead: not tried any more until
+   * `revive`. Tries are 1 s apart at first, then twice as long each time, up to 5 min. Default 10. Not being reached is
+   * no refusal: it is tried for ever.
+   */
+  readonly refusals?: number;
   /** How long rows are kept after they were submitted, to answer questions; default 1 day. */
   readonly keep?: Duration;
   /** Told of every row that could not be submitted now; it is tried again. Default: a process warning. */
   readonly onError?: (gid: string, error: unknown) => void;
+}
+
+/** A message that is not tried any more. */
+export interface DeadMessage {
+  readonly gid: string;
+  readonly to: string;
+  /** What the last refusal said. */
+  readonly reason: string;
 }
 
 /** An outbox in one database. */
@@ -47,6 +61,15 @@ export interface Outbox<Tx> {
   start(client: Client): Relay;
   /** Deletes rows that were submitted longer ago than `keep`; resolves to their number. The relay does it, too. */
   clean(): Promise<number>;
+  /**
+   * Dead messages, oldest first, at most 1,000. Later messages of their key wait behind them, so that the order is
+   * kept; all others pass.
+   */
+  dead(): Promise<readonly DeadMessage[]>;
+  /** Tries a dead message again, from the first attempt; resolves to false if there is none of that gid. */
+  revive(gid: string): Promise<boolean>;
+  /** Deletes a dead message, so that those behind it go on; resolves to false if there is none of that gid. */
+  discard(gid: string): Promise<boolean>;
 }
 
 /** A running relay. */
@@ -62,6 +85,8 @@ interface Row {
   readonly gid: string;
   readonly target: string;
   readonly payload: string;
+  /** Refusals so far. */
+  readonly refusals: number;
 }
 
 /** An outbox over a library's transactions. */
@@ -69,15 +94,16 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
   const isMysql = library.database === "mysql";
   const table = quotedTable(options.table ?? "tandem_outbox", isMysql ? "`" : '"');
   const onError = options.onError ?? warn;
-  const rows: Rows = { table, isMysql, batch: options.batch ?? 100, keepSeconds: toSeconds(options.keep ?? "1d") };
+  const { batch = 100, refusals: refusalsMax = 10 } = options;
+  const rows: Rows = { table, isMysql, batch, refusalsMax, keepSeconds: toSeconds(options.keep ?? "1d") };
   const inTransaction = <T>(work: (sql: SqlTx) => Promise<T>) =>
     library.transaction((tx) => work(library.statements(tx)));
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
   const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
-      const done = await inTransaction((sql) => submitBatch(sql, rows, client, onError));
+      const { done, aside } = await inTransaction((sql) => submitBatch(sql, rows, client, onError));
       total += done;
-      if (done === 0) return total;
+      if (done + aside === 0) return total;
     }
   };
   return {
@@ -95,6 +121,7 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
     },
     relayOnce,
     clean,
+    ...burials(inTransaction, table),
     start(client) {
       const look = async () => {
         await relayOnce(client);
@@ -110,34 +137,82 @@ interface Rows {
   readonly table: string;
   readonly isMysql: boolean;
   readonly batch: number;
+  readonly refusalsMax: number;
   readonly keepSeconds: number;
 }
 
 /** Takes rows that stand first of their key; `skip locked` leaves those that another relay holds. */
 async function submitBatch(
   sql: SqlTx,
-  { table, isMysql, batch }: Rows,
+  rows: Rows,
   client: Client,
   onError: (gid: string, error: unknown) => void,
-): Promise<number> {
+): Promise<{ readonly done: number; readonly aside: number }> {
+  const { table, isMysql, batch } = rows;
+  const now = isMysql ? "now(3)" : "now()";
   const found = await sql.query(
-    `select id, gid, target, payload from ${table} o where submitted_at is null and not exists (
+    `select id, gid, target, payload, refusals from ${table} o where submitted_at is null and dead_at is null
+     and (retry_at is null or retry_at <= ${now}) and not exists (
        select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
      order by id limit ${batch} for update skip locked`,
     [],
   );
   let done = 0;
+  let aside = 0;
   for (const row of found.map(asRow)) {
     try {
       await submitted(client, row);
     } catch (error) {
       onError(row.gid, error);
+      if (!isRefusal(error)) continue;
+      await noteRefusal(sql, rows, row, error);
+      aside++;
       continue;
     }
-    await sql.exec(`update ${table} set submitted_at = ${isMysql ? "now(3)" : "now()"} where id = ?`, [row.id]);
+    await sql.exec(`update ${table} set submitted_at = ${now} where id = ?`, [row.id]);
     done++;
   }
-  return done;
+  return { done, aside };
+}
+
+/** Longest pause between two tries of a refused message, seconds. */
+const pauseSecondsMax = 300;
+
+/** Asking again will hardly help: the coordinator, or the client before it was asked, said what is wrong with it. */
+function isRefusal(error: unknown): boolean {
+  const code = errorCode(error);
+  return code !== "DTX_UNREACHABLE" && code !== "DTX_ONGOING";
+}
+
+/** Puts a refused message aside for a while, so that it holds up only those of its key; or for good. */
+async function noteRefusal(sql: SqlTx, { table, isMysql, refusalsMax }: Rows, row: Row, error: unknown): Promise<void> {
+  const refusals = row.refusals + 1;
+  const pauseSeconds = Math.min(2 ** row.refusals, pauseSecondsMax);
+  const later = isMysql ? `now(3) + interval ${pauseSeconds} second` : `now() + interval '${pauseSeconds} seconds'`;
+  const deadAt = refusals < refusalsMax ? "null" : "now()";
+  await sql.exec(
+    `update ${table} set refusals = ?, retry_at = ${later}, dead_at = ${deadAt}, reason = ? where id = ?`,
+    [refusals, messageOf(error).slice(0, 1_000), row.id],
+  );
+}
+
+/** What people do about messages that are dead. */
+function burials(
+  inTransaction: <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>,
+  table: string,
+): Pick<Outbox<never>, "dead" | "revive" | "discard"> {
+  const isDead = "dead_at is not null and submitted_at is null";
+  const change = async (statement: string, gid: string) =>
+    (await inTransaction((sql) => sql.exec(`${statement} where gid = ? and ${isDead}`, [gid]))).affected > 0;
+  return {
+    async dead() {
+      const select = `select gid, target, reason from ${table} where ${isDead} order by id limit 1000`;
+      const found = await inTransaction((sql) => sql.query(select, []));
+      return found.map(({ gid, target, reason }) => ({ gid: String(gid), to: String(target), reason: String(reason) }));
+    },
+    revive: (gid) => change(`update ${table} set dead_at = null, retry_at = null, refusals = 0`, gid),
+    discard: (gid) => change(`delete from ${table}`, gid),
+  };
 }
 
 async function deleteOld(sql: SqlTx, { table, isMysql, keepSeconds }: Rows): Promise<number> {
@@ -180,8 +255,9 @@ async function submitted(client: Client, { gid, target, payload }: Row): Promise
 }
 
 function asRow(row: Readonly<Record<string, unknown>>): Row {
-  const { id, gid, target, payload } = row;
-  return { id: Number(id), gid: String(gid), target: String(target), payload: String(payload) };
+  const { id, gid, target, payload, refusals } = row;
+  const texts = { gid: String(gid), target: String(target), payload: String(payload) };
+  return { id: Number(id), ...texts, refusals: Number(refusals) };
 }
 
 function warn(gid: string, error: unknown): void {
@@ -197,6 +273,10 @@ const mysqlTable = (table: string): string => `create table if not exists ${tabl
   payload longtext not null,
   created_at datetime(3) not null default now(3),
   submitted_at datetime(3) null,
+  refusals int not null default 0,
+  retry_at datetime(3) null,
+  dead_at datetime(3) null,
+  reason varchar(1000) null,
   unique key (gid),
   key (submitted_at, id),
   key (order_key, id)
@@ -209,5 +289,9 @@ const postgresTable = (table: string): string => `create table if not exists ${t
   target varchar(1024) not null,
   payload text not null,
   created_at timestamptz not null default now(),
-  submitted_at timestamptz
+  submitted_at timestamptz,
+  refusals int not null default 0,
+  retry_at timestamptz,
+  dead_at timestamptz,
+  reason varchar(1000)
 )`;

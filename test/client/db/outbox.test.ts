@@ -105,6 +105,50 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
       expect(errors).toContain("b1");
     });
 
+    it("lets others pass a batch of refused messages; those of their keys wait until somebody settles it", async () => {
+      const narrow = sqlOutbox(opened.library, { batch: 2, refusals: 1, onError: () => {} });
+      const { submitted, client } = recorder((gid) =>
+        gid.startsWith("bad") ? { status: 400, body: { message: `no topic for ${gid}` } } : { status: 200, body: {} },
+      );
+      for (const gid of ["bad1", "bad2", "bad3"]) await enqueue(gid, `key of ${gid}`);
+      await enqueue("behind1", "key of bad1");
+      await enqueue("behind2", "key of bad2");
+      await enqueue("free", "another key");
+      await narrow.relayOnce(client);
+      expect(submitted.filter((gid) => !gid.startsWith("bad"))).toEqual(["free"]);
+      expect(submitted.filter((gid) => gid === "bad1")).toHaveLength(1);
+      const dead = await narrow.dead();
+      expect(dead.map(({ gid }) => gid)).toEqual(["bad1", "bad2", "bad3"]);
+      expect(dead[0]).toMatchObject({ to: "http://p/in", reason: expect.stringContaining("no topic for bad1") });
+
+      expect(await narrow.discard("bad1")).toBe(true);
+      expect(await narrow.discard("free"), "what was submitted is not dead").toBe(false);
+      expect(await narrow.revive("bad2")).toBe(true);
+      const repaired = recorder();
+      await narrow.relayOnce(repaired.client);
+      expect(repaired.submitted).toEqual(["bad2", "behind1", "behind2"]);
+      expect(await narrow.discard("bad3")).toBe(true);
+    });
+
+    it("puts a refused message aside before it is dead, so that later ones do not wait for it", async () => {
+      const patient = sqlOutbox(opened.library, { batch: 1, onError: () => {} });
+      const { submitted, client } = recorder((gid) => ({ status: gid === "aside" ? 400 : 200, body: {} }));
+      await enqueue("aside");
+      await enqueue("after it");
+      await patient.relayOnce(client);
+      expect(submitted).toEqual(["aside", "after it"]);
+      expect(await patient.dead()).toEqual([]);
+      const deadline = Date.now() + 5_000;
+      while (submitted.length < 3 && Date.now() < deadline) {
+        await patient.relayOnce(client);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      expect(submitted, "it is tried again when its pause is over").toEqual(["aside", "after it", "aside"]);
+      await opened.library.transaction((tx) =>
+        opened.library.statements(tx).exec("delete from tandem_outbox where gid = ?", ["aside"]),
+      );
+    });
+
     it("shares the work between relays without submitting anything twice", async () => {
       const { submitted, client } = recorder();
       for (let n = 0; n < 40; n++) await enqueue(`d${n}`);

@@ -1,0 +1,8 @@
+module participant
+
+go 1.23
+
+require (
+	github.com/dtm-labs/dtm v1.19.0
+	github.com/go-sql-driver/mysql v1.10.1
+)

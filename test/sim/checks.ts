@@ -15,7 +15,7 @@ export function judge(world: World, story: Story): readonly string[] {
   const found = [...story.wrong];
   if (account !== undefined && !world.poisoned.has(story.gid)) {
     if (!isFinal(account)) found.push(`L1: still '${account.status}' long after healing, parked ${account.parked}`);
-    else if (!story.forced) found.push(...judgeEffects(world, story, account));
+    else if (!story.forced && !world.forced.has(story.gid)) found.push(...judgeEffects(world, story, account));
     if (story.topic !== undefined) found.push(...judgeTopic(world, story, account));
   }
   if (account === undefined && story.submitted) found.push("S1: submit acknowledged, but nothing is stored");

@@ -58,7 +58,7 @@ export class Network {
   pathOf(name: string): StorePath {
     return {
       latencyMs: () => {
-        const isSlow = this.until.storeSlowMs > this.#scheduler.nowMs && this.#random.chance(0.5);
+        const isSlow = this.until.storeSlowMs > this.#scheduler.nowMs && this.#random.chance(0.3);
         const slow = isSlow ? this.#random.between(100, 1500) : 0;
         if (slow > 0) this.#hit("statementSlow");
         return this.#random.between(0.2, 1.5) + slow;

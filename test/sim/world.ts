@@ -64,6 +64,8 @@ export class World {
   /** All that ever ran. */
   readonly processes: Process[] = [];
   readonly poisoned = new Set<string>();
+  /** An operator asked to stop them. */
+  readonly forced = new Set<string>();
   readonly violations: string[] = [];
   /** Nothing has disturbed the cluster's ownership since. */
   disturbedMs = startMs;
@@ -302,7 +304,11 @@ export class World {
     return [...this.ledger.unfinished].filter((gid) => {
       const { status } = this.ledger.accounts.get(gid)!;
       const due = this.store.wakeOf(gid) ?? Number.POSITIVE_INFINITY;
-      return status !== "prepared" && shards.has(shardOf(gid)) && due <= this.scheduler.nowMs + takeOverMs;
+      return (
+        status !== "prepared" &&
+        shards.has(shardOf(gid)) &&
+        due <= this.scheduler.nowMs + this.#storeSkewMs + takeOverMs
+      );
     });
   }
 
@@ -342,6 +348,7 @@ export class World {
 
   #log(name: string): Log {
     const line = (event: string, fields?: Readonly<Record<string, unknown>>) => {
+      if (event === "claimed" && this.curious.chance(0.3)) this.#meddle(name);
       this.coverage.count(`node: ${event}`);
       this.say(`${name} ${event} ${fields === undefined ? "" : JSON.stringify(fields)}`);
       if (event === "turn_failed" || event === "commit_listener_failed" || event === "store_failed")
@@ -349,6 +356,17 @@ export class World {
           this.violations.push(`bug: ${name} ${event} ${JSON.stringify(fields)}`);
     };
     return { info: line, warn: line, error: line };
+  }
+
+  /** An impatient operator, just when a node brings back what it has taken over. */
+  #meddle(name: string): void {
+    const gids = [...this.ledger.unfinished].filter((gid) => this.leases.row(shardOf(gid))?.owner === name);
+    if (gids.length === 0) return;
+    const gid = this.curious.pick(gids);
+    const stops = this.curious.chance(0.5);
+    if (stops) this.forced.add(gid);
+    const request: Request = stops ? { kind: "forceStop" } : { kind: "hasten", bulk: false };
+    this.scheduler.after(this.curious.between(0, 20), () => void this.ask(this.curious, gid, request));
   }
 
   #clockOfTheWorld() {

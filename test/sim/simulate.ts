@@ -43,6 +43,9 @@ const healMs = 900_000;
 /** By then every answer that somebody waits for has come or is given up. */
 const lastAnswersMs = 8000;
 
+/** What nobody waits for any more may still be on its way to the store. */
+const lateCommitsMs = 4000;
+
 /** Until retention has looked at what is finished. */
 const purgeWaitMs = 65_000;
 
@@ -70,7 +73,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   sweep(world, operators);
   const done = () => world.finished && clients.every(({ story }) => story.ended);
   await world.scheduler.run(startMs + spanMs + healMs, done);
-  await world.scheduler.run(world.scheduler.nowMs + (purges ? purgeWaitMs : 300));
+  await world.scheduler.run(world.scheduler.nowMs + (purges ? purgeWaitMs : lateCommitsMs));
+  await world.scheduler.run(world.scheduler.nowMs + healMs, done);
   const asked = await askAgain(world, random.fork(), clients);
   const judged = clients.flatMap(({ story }) => judge(world, story));
   const stored = await judgeStore(world);

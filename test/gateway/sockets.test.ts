@@ -54,21 +54,25 @@ describe("a request", () => {
 
   it("that sends more than the limit in chunks is cut off with 413, not buffered to its end", async () => {
     const { port } = await listening();
-    const socket = connect(port, "127.0.0.1");
-    socket.on("error", () => {});
-    socket.write(post(submit, "Transfer-Encoding: chunked", ""));
     const chunk = `10000\r\n${"x".repeat(0x10000)}\r\n`;
-    let sent = 0;
-    const pump = () => {
-      while (!socket.destroyed && sent < 1024) {
-        sent++;
-        if (!socket.write(chunk)) return void socket.once("drain", pump);
-      }
+    const flood = async () => {
+      const socket = connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(post(submit, "Transfer-Encoding: chunked", ""));
+      let sent = 0;
+      const pump = () => {
+        while (!socket.destroyed && sent < 1024) {
+          sent++;
+          if (!socket.write(chunk)) return void socket.once("drain", pump);
+        }
+      };
+      pump();
+      // Who goes on writing may find the connection gone before it has read why: TCP gives no better promise.
+      const reply = await gathered(socket, /\r\n\r\n\{.*\}/).catch((cut: Error) => cut.message);
+      expect(sent).toBeLessThan(1024); // of 64 MiB
+      return reply;
     };
-    pump();
-    const reply = await gathered(socket, /\r\n\r\n\{.*\}/);
-    expect(reply).toMatch(/^HTTP\/1\.1 413 /);
-    expect(sent).toBeLessThan(1024); // of 64 MiB
+    await expect.poll(flood, { timeout: 10_000 }).toMatch(/^HTTP\/1\.1 413 /);
   });
 
   it("that never ends is 408 at its deadline, chunked or with a content-length too long", async () => {

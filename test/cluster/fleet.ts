@@ -2,11 +2,13 @@
  * A real cluster for tests: processes of the built program, a MariaDB and a NATS of its own. Verbs only; what the table
  * of shards says is read from the database itself.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, openSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
+import { desiredOwner } from "../../cluster/assign.js";
 import { type Database, freePort, makeDatabase, makeFolder, type Server, startMariadb, startNats } from "../servers.js";
 
 /** One node: a name, its ports, and the process that runs now. */
@@ -89,11 +91,13 @@ export async function startFleet({ names, leaseMs, lines }: FleetOptions): Promi
     ...{ database, mysql, nats, nodes, shares },
     served: (withinMs) => until("every shard served", withinMs, async () => (await shares()).orphans === 0),
     async settled(least, withinMs) {
-      await until(`every node with ${least} shards`, withinMs, async () => {
+      await until(`every node with ${least} shards, none still to be moved`, withinMs, async () => {
         const { owners, orphans } = await shares();
         const counts = new Map<string, number>();
         for (const owner of owners.values()) counts.set(owner, (counts.get(owner) ?? 0) + 1);
-        return orphans === 0 && nodes.every(({ name, pid }) => pid === undefined || (counts.get(name) ?? 0) >= least);
+        const alive = nodes.filter(({ pid }) => pid !== undefined).map(({ name }) => name);
+        const inPlace = [...owners].every(([shard, owner]) => desiredOwner(shard, alive) === owner);
+        return orphans === 0 && inPlace && alive.every((name) => (counts.get(name) ?? 0) >= least);
       });
     },
     async close() {

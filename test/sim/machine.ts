@@ -128,13 +128,16 @@ export class Process {
     };
   }
 
-  /** A statement at the store and its answer, each with its own way; either may be lost with the process. */
-  remote<T>(path: StorePath, writes: boolean, work: () => Promise<T>): Promise<T> {
+  /**
+   * A statement at the store and its answer, each with its own way; either may be lost with the process. A large answer
+   * takes `largeMs` longer.
+   */
+  remote<T>(path: StorePath, writes: boolean, work: () => Promise<T>, largeMs = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (!this.does("statement")) return;
       const generation = path.generation();
       const answer = (deliver: () => void) =>
-        void this.#scheduler.after(path.latencyMs(), () =>
+        void this.#scheduler.after(path.latencyMs() + largeMs, () =>
           this.run(() => (writes && path.generation() !== generation ? reject(inDoubt()) : deliver())),
         );
       this.#scheduler.after(path.latencyMs(), () => {

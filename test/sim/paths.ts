@@ -24,6 +24,9 @@ export interface Shared {
   subscribed(urls: readonly string[]): void;
 }
 
+/** How much longer a read of many takes, milliseconds for each. */
+const pageMs = 2;
+
 /** The store port of a process. `begins` is told before a flush is sent. */
 export function remoteStore(
   process: Process,
@@ -66,7 +69,7 @@ export function remoteStore(
       member().keeper.bumped(rows);
       return verdicts;
     },
-    load: (gids) => read(() => store.load(gids)),
+    load: (gids) => process.remote(path, false, () => store.load(gids), gids.length > 1 ? gids.length * pageMs : 0),
     history: (gid) => read(() => store.history(gid)),
     due: (...args) => read(() => store.due(...args)),
     earliest: () => read(() => store.earliest()),

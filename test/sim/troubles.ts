@@ -19,7 +19,7 @@ export function apply(world: World, fault: Fault): void {
   const name = names[fault.place % names.length]!;
   const node = world.nodes.get(name)!;
   world.say(`fault ${faultText(fault)}: ${name}`);
-  if (!harmless.has(fault.kind) && fault.kind !== "crash") world.disturbedMs = endOf(world, fault);
+  if (!harmless.has(fault.kind) && fault.kind !== "crash") world.disturb(endOf(world, fault));
   if (fault.kind === "crash") {
     if (node.process.alive) world.met("crash", name);
     return world.crash(name, fault.lengthMs);
@@ -118,7 +118,7 @@ function poison(world: World, fault: Fault): string | undefined {
   world.poisoned.add(gid);
   if (fault.other % 2 === 0) {
     world.network.until.storeDownMs = world.scheduler.nowMs + 300 + fault.place;
-    world.disturbedMs = world.network.until.storeDownMs;
+    world.disturb(world.network.until.storeDownMs);
   }
   for (const afterMs of [2000, 3000, 5000])
     world.scheduler.after(afterMs, () => void world.ask(world.curious, gid, { kind: "query" }));

@@ -4,7 +4,7 @@
  */
 import { MemoryHub } from "../../cluster/bus/memory.js";
 import { createMember, type Member } from "../../cluster/member.js";
-import type { Reply, Request, Submission } from "../../src/core/input.js";
+import type { Reply, Request } from "../../src/core/input.js";
 import { shardCount, shardOf } from "../../src/core/shard.js";
 import type { EngineSettings } from "../../src/engine/services.js";
 import type { Log } from "../../src/ports/observer.js";
@@ -20,6 +20,7 @@ import { Process } from "./machine.js";
 import { Network } from "./network.js";
 import { Services } from "./participants.js";
 import { remoteKeyValues, remoteLeases, remoteStore, type Shared } from "./paths.js";
+import { plainSaga } from "./plain.js";
 import type { Random } from "./random.js";
 import { Scheduler } from "./scheduler.js";
 import { eventText, replyText } from "./texts.js";
@@ -67,8 +68,6 @@ export class World {
   /** An operator asked to stop them. */
   readonly forced = new Set<string>();
   readonly violations: string[] = [];
-  /** Nothing has disturbed the cluster's ownership since. */
-  disturbedMs = startMs;
   /** What the topic has held, and since when. */
   readonly editions: { readonly urls: readonly string[]; readonly sinceMs: number }[] = [];
   /** For those who only look. */
@@ -76,6 +75,8 @@ export class World {
   readonly #random: Random;
   readonly #hub: MemoryHub;
   readonly #settings: EngineSettings;
+  /** Nothing has disturbed the cluster's ownership since. */
+  #disturbedMs = startMs;
   #storeSkewMs = 0;
   #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
@@ -210,6 +211,11 @@ export class World {
     this.#storeJumpedMs = this.scheduler.nowMs;
   }
 
+  /** Something disturbs the cluster's ownership until then. */
+  disturb(untilMs: number): void {
+    this.#disturbedMs = Math.max(this.#disturbedMs, untilMs);
+  }
+
   /** Notes which unfinished transactions a fault meets: those of a node, or all. */
   met(kind: string, name?: string): void {
     this.coverage.count(`fault: ${kind}`);
@@ -240,7 +246,7 @@ export class World {
         (one) => !this.ledger.accounts.has(one) && member.keeper.epochOf(shardOf(one)) !== undefined,
       );
       if (gid === undefined) continue;
-      const reply = await member.coordinator.handle(gid, { kind: "submit", submission: lastSubmission(gid) });
+      const reply = await member.coordinator.handle(gid, { kind: "submit", submission: plainSaga(gid) });
       this.coverage.count("checked: every node serves at the end");
       if (reply.kind !== "accepted" && member.keeper.epochOf(shardOf(gid)) !== undefined)
         this.violations.push(`L1: ${name} takes nothing new at the end: ${replyText(reply)}`);
@@ -269,13 +275,13 @@ export class World {
     const deadMs = this.scheduler.nowMs;
     const shards = Array.from({ length: shardCount }, (_, shard) => shard);
     const held = shards.filter((shard) => this.leases.row(shard)?.owner === process.name);
-    const calm = deadMs - this.disturbedMs > takeOverMs;
-    this.disturbedMs = deadMs;
+    const calm = deadMs - this.#disturbedMs > takeOverMs;
+    this.disturb(deadMs);
     const others = [...this.nodes.values()].filter((node) => node.process.alive);
     if (!calm || held.length === 0 || others.length === 0) return;
     const waiting = this.#workOf(new Set(held));
     this.scheduler.after(takeOverMs, () => {
-      if (this.disturbedMs !== deadMs) return;
+      if (this.#disturbedMs !== deadMs) return;
       this.coverage.count("checked: take-over in time");
       const unserved = held.filter((shard) => {
         const { owner, incarnation } = this.leases.row(shard)!;
@@ -287,7 +293,7 @@ export class World {
         );
     });
     this.scheduler.after(takeOverMs + takeUpMs, () => {
-      if (this.disturbedMs !== deadMs || this.coverage.counts.has("breaker: open")) return;
+      if (this.#disturbedMs !== deadMs || this.coverage.counts.has("breaker: open")) return;
       for (const gid of waiting) {
         const account = this.ledger.accounts.get(gid)!;
         this.coverage.count("checked: work taken up in time");
@@ -381,19 +387,4 @@ export class World {
       },
     };
   }
-}
-
-function lastSubmission(gid: string): Submission {
-  const step = { action: "http://p0.sim/do", compensate: "http://p0.sim/undo", payload: new Uint8Array() };
-  const none = { requestTimeoutS: undefined, retryIntervalS: 1, retryLimit: undefined, branchHeaders: undefined };
-  return {
-    type: "saga",
-    protocol: "http",
-    options: { ...none, waitResult: false, timeoutToFailS: undefined, concurrent: false },
-    steps: [step],
-    queryPrepared: "",
-    customData: "",
-    digest: gid,
-    lease: undefined,
-  };
 }

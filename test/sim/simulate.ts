@@ -82,6 +82,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   void world.serves();
   await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   await world.scheduler.run(world.scheduler.nowMs + healMs, () => world.finished);
+  await world.scheduler.run(world.scheduler.nowMs + lastAnswersMs);
   return {
     seed,
     hash: world.trace.hash(),

@@ -76,7 +76,10 @@ function judge(reply: Msg, bodyBytesMax: number): Answer {
   const shown = body.length === 0 ? Buffer.from(words) : body;
   const cut = body.length > bodyBytesMax;
   if (status === "") return judgeHttp({ status: 200, body, cut, encoding: undefined }, false);
-  if (!clearStatuses.has(status)) return unknown(`status '${status.slice(0, 20)}': ${shown.toString("utf8")}`);
+  if (!clearStatuses.has(status)) {
+    const answer = unknown(`status '${status.slice(0, 20)}': ${shown.toString("utf8")}`);
+    return /^[1-4]\d\d$/.test(status) ? { ...answer, isWell: true } : answer;
+  }
   return judgeHttp({ status: Number(status), body: shown, cut, encoding: undefined }, true);
 }
 

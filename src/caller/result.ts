@@ -25,7 +25,7 @@ export function judgeHttp(response: HttpResponse, strict: boolean): Answer {
   const outcome = httpOutcome(response, strict);
   const text = textOf(response.body);
   if (outcome !== "unknown") return { outcome, detail: text || `HTTP status ${response.status}` };
-  return unknown(`${whyUnknown(response)}: ${text}`);
+  return unclear(`${whyUnknown(response)}: ${text}`, response.status < 500);
 }
 
 function httpOutcome({ status, body, cut, encoding }: HttpResponse, strict: boolean): Outcome {
@@ -59,13 +59,18 @@ export function judgeJsonRpc(response: HttpResponse, strict: boolean): Answer {
   if (answer.outcome !== "success") return answer;
   const reply = parse(response.body);
   if (typeof reply !== "object" || reply === null || Array.isArray(reply))
-    return unknown(`not a JSON-RPC reply: ${answer.detail}`);
+    return unclear(`not a JSON-RPC reply: ${answer.detail}`, true);
   const { error } = reply as { error?: unknown };
   if (error === undefined || error === null) return answer;
   const { code } = error as { code?: unknown };
   if (code === -32902) return { ...answer, outcome: "ongoing" };
   if (code === -32901) return { ...answer, outcome: "failure" };
-  return unknown(`JSON-RPC error: ${answer.detail}`);
+  return unclear(`JSON-RPC error: ${answer.detail}`, !isServerError(code));
+}
+
+/** JSON-RPC's own counterparts of 5xx. */
+function isServerError(code: unknown): boolean {
+  return code === -32603 || (typeof code === "number" && code <= -32000 && code > -32100);
 }
 
 function parse(body: Buffer): unknown {
@@ -82,8 +87,12 @@ export function judgeGrpc(code: number, message: string): Answer {
   if (code === 0) return { outcome: "success", detail };
   if (code === 9 || (code === 10 && message === "ONGOING")) return { outcome: "ongoing", detail: detail || "ONGOING" };
   if (code === 10) return { outcome: "failure", detail: detail || "gRPC status 10 (ABORTED)" };
-  return unknown(`gRPC status ${code}${grpcNames[code] ? ` (${grpcNames[code]})` : ""}: ${message}`);
+  const why = `gRPC status ${code}${grpcNames[code] ? ` (${grpcNames[code]})` : ""}: ${message}`;
+  return unclear(why, grpcNames[code] !== undefined && !grpcSick.has(code));
 }
+
+/** UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE: the participant is not well (architecture 6). */
+const grpcSick: ReadonlySet<number> = new Set([2, 4, 13, 14]);
 
 const grpcNames: Readonly<Record<number, string>> = {
   1: "CANCELLED",
@@ -91,6 +100,7 @@ const grpcNames: Readonly<Record<number, string>> = {
   3: "INVALID_ARGUMENT",
   4: "DEADLINE_EXCEEDED",
   5: "NOT_FOUND",
+  6: "ALREADY_EXISTS",
   7: "PERMISSION_DENIED",
   8: "RESOURCE_EXHAUSTED",
   11: "OUT_OF_RANGE",
@@ -104,6 +114,11 @@ const grpcNames: Readonly<Record<number, string>> = {
 /** The participant was not reached, or did not answer clearly; `why` is shortened. */
 export function unknown(why: string): Answer {
   return { outcome: "unknown", detail: shorten(why, detailMax) };
+}
+
+/** An answer that came, but is no clear one. `isWell`: the participant itself is in good order. */
+function unclear(why: string, isWell: boolean): Answer {
+  return isWell ? { ...unknown(why), isWell } : unknown(why);
 }
 
 /** First characters of a body; what is no UTF-8 becomes U+FFFD. Four bytes a character are enough to look at. */

@@ -1,12 +1,10 @@
 /**
- * Circuit breaker of one target (D30): opens after enough answers in a row without a clear word, from enough different
+ * Circuit breaker of one target (D30): opens after enough calls in a row without a clear word, from enough different
  * transactions; then lets one probe through, later and later; closes at the first clear answer, and lets calls through
  * in growing numbers from there, so that what has piled up does not fall on a participant all at once.
  * Pure but for its own counters: time is given. A library's breaker keeps its own clock, which a simulation cannot
  * drive.
  */
-import type { Outcome } from "../core/transaction.js";
-
 /** When a breaker opens and how patiently it probes; for tests, operators get the defaults. */
 export interface BreakerSettings {
   /** `unknown` answers in a row that open it. */
@@ -65,11 +63,12 @@ export class Breaker {
   }
 
   /**
-   * Takes an answer; `true` when the breaker opened or closed by it. Only the probe's own silence makes the next one
-   * later: what was on the wire when the breaker opened may still end without a clear word while the probe is away.
+   * Takes an answer: a clear one, or silence. `true` when the breaker opened or closed by it. Only the probe's own
+   * silence makes the next one later: what was on the wire when the breaker opened may still end without a clear word
+   * while the probe is away.
    */
-  answered(outcome: Outcome, gid: string, nowMs: number, probe = false): boolean {
-    if (outcome !== "unknown") return this.#clear();
+  answered(isClear: boolean, gid: string, nowMs: number, probe = false): boolean {
+    if (isClear) return this.#clear();
     this.#unknowns++;
     if (this.#recent.size < this.#settings.transactionsMin) this.#recent.add(gid);
     if (this.#openUntilMs !== undefined) {

@@ -261,8 +261,9 @@ export class Dispatcher implements Targets {
   #noteAnswer(lane: Lane, call: Call, answer: Answer, probe: boolean): void {
     const nowMs = this.#clock.nowMs();
     if (answer.outcome === "unknown") lane.lastError = answer.detail;
-    else lane.lastAnswerMs = nowMs;
-    if (!lane.breaker.answered(answer.outcome, call.gid, nowMs, probe)) return;
+    const isClear = answer.outcome !== "unknown" || answer.isWell === true;
+    if (isClear) lane.lastAnswerMs = nowMs;
+    if (!lane.breaker.answered(isClear, call.gid, nowMs, probe)) return;
     const open = lane.breaker.state !== "closed";
     this.#observer.breaker(lane.target.target, open);
     if (open) for (const { sender } of [...lane.waiting]) sender.blocked();

@@ -23,6 +23,11 @@ export interface Answer {
   readonly outcome: Outcome;
   /** Body or message, at most 1,024 characters of it; for `unknown` what went wrong. */
   readonly detail: string;
+  /**
+   * With `unknown`: the target answered in good order all the same, it just did not say yes or no (404, gRPC
+   * UNIMPLEMENTED). Somebody has to mend the call, but the target is not sick: its breaker stays closed.
+   */
+  readonly isWell?: true;
 }
 
 export interface Caller {

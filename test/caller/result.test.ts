@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { headers as makeHeaders, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCallers } from "../../src/caller/callers.js";
 import { judgeGrpc } from "../../src/caller/result.js";
@@ -116,6 +117,25 @@ describe("what an answer means", () => {
       expect((await ask(callers, status, body, "json-rpc")).outcome).toBe(outcome);
     });
 
+  it.each([
+    [404, "http", true, ""],
+    [401, "http", true, ""],
+    [429, "http", true, ""],
+    [201, "http", true, ""],
+    [302, "http", true, ""],
+    [200, "http", true, long],
+    [500, "http", undefined, ""],
+    [503, "http", undefined, ""],
+    [200, "json-rpc", true, `{"error":{"code":-32601}}`],
+    [200, "json-rpc", undefined, `{"error":{"code":-32603}}`],
+    [200, "json-rpc", undefined, `{"error":{"code":-32050}}`],
+    [404, "json-rpc", true, ""],
+    [502, "json-rpc", undefined, ""],
+    [409, "http", undefined, "no money"],
+  ] as const)("after status %i over %s says that the target is well: %s", async (status, over, isWell, body) => {
+    expect((await ask(callers, status, body, over)).isWell).toBe(isWell);
+  });
+
   it("never follows a redirect", async () => {
     expect((await ask(callers, 308, "")).detail).toContain("redirects are not followed");
     expect(followed).toBe(0);
@@ -127,6 +147,24 @@ describe("what an answer means", () => {
     expect((await ask(callers, 409, `x${"😀".repeat(5000)}`)).detail).toBe(`x${"😀".repeat(511)}`);
     expect((await ask(callers, 500, "out of order")).detail).toBe("HTTP status 500: out of order");
     expect((await ask(callers, 409, "")).detail).toBe("HTTP status 409");
+  });
+});
+
+describe("what the status of a NATS reply means", () => {
+  it.each([
+    ["404", true],
+    ["429", true],
+    ["500", undefined],
+    ["no number", undefined],
+  ])("takes '%s' as unknown, the participant being well: %s", async (status, isWell) => {
+    const headers = makeHeaders();
+    headers.set("Status", status);
+    const request = async () => ({ headers, data: Buffer.from("later") });
+    const connection = { request } as unknown as NatsConnection;
+    const callers = createCallers({ nats: { connection: () => connection, prefix: "tandem" } });
+    const answer = await callers.call(callOf({ url: "nats://pay" }), new AbortController().signal);
+    expect(answer).toEqual({ outcome: "unknown", detail: `status '${status}': later`, ...(isWell && { isWell }) });
+    await callers.close();
   });
 });
 
@@ -146,4 +184,9 @@ describe("what a gRPC status means", () => {
     it(`takes code ${code} with '${message}' as ${outcome}`, () => {
       expect(judgeGrpc(code, message).outcome).toBe(outcome);
     });
+
+  it("takes a participant for sick after UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and no code of gRPC's", () => {
+    const unclear = table.filter(([, , outcome]) => outcome === "unknown").map(([code]) => code);
+    expect(unclear.filter((code) => !judgeGrpc(code, "").isWell)).toEqual([2, 4, 13, 14, 17, -1]);
+  });
 });

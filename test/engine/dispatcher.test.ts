@@ -57,9 +57,9 @@ class Bench {
     });
   }
 
-  async answer(place: number, outcome: Answer["outcome"]): Promise<void> {
+  async answer(place: number, outcome: Answer["outcome"], isWell?: true): Promise<void> {
     const [one] = this.wire.splice(place % this.wire.length, 1);
-    one?.answer({ outcome, detail: outcome });
+    one?.answer({ outcome, detail: outcome, ...(isWell && { isWell }) });
     await settle();
   }
 
@@ -196,6 +196,24 @@ describe("the dispatcher", () => {
     await bench.answer(0, "success");
     expect(bench.wire.length).toBe(5);
     expect(bench.sent).toEqual(Array.from({ length: bench.sent.length }, (_, i) => `g${i}`));
+  });
+
+  it("opens no breaker for a target that answers in good order, and closes an open one at such an answer", async () => {
+    const bench = new Bench();
+    for (let i = 0; i < 30; i++) {
+      bench.submit(`g${i}`, "http://a/missing");
+      await bench.answer(0, "unknown", true);
+    }
+    expect(bench.dispatcher.list()).toMatchObject([{ breaker: "closed", unknownsInRow: 0, lastError: "unknown" }]);
+    for (let i = 0; i < 10; i++) {
+      bench.submit(`h${i}`, "http://a/missing");
+      await bench.answer(0, "unknown");
+    }
+    bench.submit("held", "http://a/missing");
+    expect(bench.dispatcher.list()).toMatchObject([{ breaker: "open", waiting: 1 }]);
+    await bench.clock.advance(1100);
+    await bench.answer(0, "unknown", true);
+    expect(bench.dispatcher.list()).toMatchObject([{ breaker: "closed", waiting: 0 }]);
   });
 
   it("gives those who find the queue full a time each, in the order in which they came, and keeps its length", () => {

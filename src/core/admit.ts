@@ -175,14 +175,16 @@ function forceStop(draft: Draft): Reply {
   return accepted;
 }
 
+/** In bulk only what changes is accepted, so that who counts spends a limit on nothing else (S-CRON-9). */
 function hasten(draft: Draft, bulk: boolean): Reply {
   const { tx } = draft;
   if (tx === undefined) return notFound();
-  if (isFinal(tx) || (bulk && tx.parked !== undefined)) return accepted;
-  unparkIf(draft);
   const { nowMs } = draft.turn;
-  if (waitsForTime(tx, nowMs)) draft.record({ kind: "hastened", atMs: nowMs });
-  return accepted;
+  const left = isFinal(tx) || (bulk && tx.parked !== undefined);
+  const waits = !left && waitsForTime(tx, nowMs);
+  if (!left) unparkIf(draft);
+  if (waits) draft.record({ kind: "hastened", atMs: nowMs });
+  return waits || !bulk ? accepted : refused("REFUSED", `gid ${tx.gid}: it waits for no next try. FAILURE`);
 }
 
 /** Whether hastening would change anything: what does not wait gets no row, however often an operator asks. */

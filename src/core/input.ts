@@ -60,7 +60,8 @@ export type Request =
       readonly reason: string;
       readonly result: string;
     }
-  /** Call what waits for a later time now. `bulk` leaves parked transactions alone (D8). */
+  /** Call what waits for a later time now. `bulk` leaves parked transactions alone (D8), and is refused where it
+   * changes nothing. */
   | { readonly kind: "hasten"; readonly bulk: boolean }
   | { readonly kind: "park"; readonly by: string; readonly reason: string }
   | { readonly kind: "unpark" }

@@ -25,7 +25,8 @@ export interface Listings {
   history(gid: string): Promise<readonly JournalRow[]>;
   /**
    * Makes due at once up to `limit` unfinished transactions that would wait longer than `timeoutS` seconds (default:
-   * three times the server's timeout, S-CRON-9).
+   * three times the server's timeout, S-CRON-9). Those that wait for their client, a timeout or a delay have no next
+   * try to bring forward and do not count.
    */
   resetCronTime(
     timeoutS: number | undefined,
@@ -67,12 +68,20 @@ export function listings({ coordinator, store, clock, timeoutToFailMs }: Operati
       let cursor = "";
       do {
         const page = await list({ unfinished: true, parked: false }, cursor, 1000);
-        const far = page.heads.filter(({ wakeAtMs }) => wakeAtMs !== undefined && wakeAtMs > afterMs);
-        for (let i = 0; i < far.length && succeedCount < limit; i += loadAtOnce)
-          succeedCount += await hasten(far.slice(i, Math.min(i + loadAtOnce, i + limit - succeedCount)));
+        const far = page.heads.filter((head) => mayWaitForTry(head) && (head.wakeAtMs ?? 0) > afterMs);
+        for (let from = 0; from < far.length && succeedCount < limit; ) {
+          const some = far.slice(from, from + Math.min(loadAtOnce, limit - succeedCount));
+          succeedCount += await hasten(some);
+          from += some.length;
+        }
         cursor = page.next ?? "";
       } while (cursor !== "" && succeedCount < limit);
       return { succeedCount, hasRemaining: succeedCount >= limit };
     },
   };
+}
+
+/** What is prepared waits for its client, but for a check-back or callback of a msg or workflow. */
+function mayWaitForTry({ status, type }: Head): boolean {
+  return status !== "prepared" || type === "msg" || type === "workflow";
 }

@@ -128,6 +128,22 @@ describe("an impatient operator", () => {
     expect(driver.calls).toHaveLength(2);
   });
 
+  it("is told in bulk, by a refusal, what has no next try to bring forward", () => {
+    const driver = new Driver({ script: participants({ "confirm 01": "unknown" }) });
+    const bulk = () => driver.apply({ kind: "hasten", bulk: true });
+    expect(bulk()).toMatchObject({ kind: "refused", code: "NOT_FOUND" });
+    driver.apply(prepare("tcc"));
+    driver.apply(register("tcc", "01"));
+    expect(bulk()).toMatchObject({ kind: "refused", code: "REFUSED" });
+    expect(driver.apply({ kind: "hasten", bulk: false })).toEqual({ kind: "accepted" });
+    driver.apply(submit("tcc"));
+    driver.pass(1000);
+    expect(bulk()).toEqual({ kind: "accepted" });
+    driver.apply(abort("tcc"));
+    driver.apply({ kind: "forceStop" });
+    expect(bulk()).toMatchObject({ kind: "refused", code: "REFUSED" });
+  });
+
   it("calls a workflow back at once, before its first callback is due", () => {
     const driver = new Driver({ script: participants() });
     driver.apply(prepareWorkflow());

@@ -82,6 +82,26 @@ describe("resetCronTime (S-CRON-9, S-HTTP-21)", () => {
     for (const gid of gids) await c.until(gid, "succeed");
   });
 
+  it("S-CRON-9: spends its limit only on what has a next try, whatever newer ones wait for", async () => {
+    const url = "http://busi.test/hour";
+    let answer: "unknown" | "success" = "unknown";
+    c.participants.scripts.set(url, () => answer);
+    const gid = freshGid();
+    await c.post("submit", sagaBody(gid, { steps: [{ action: url }], retry_interval: 600_000, wait_result: true }));
+    const waiting = { timeout_to_fail: 5_000_000 };
+    for (const type of ["tcc", "xa", "msg", "tcc", "xa", "msg"])
+      await c.post("prepare", { gid: freshGid(), trans_type: type, ...waiting });
+    const delayed = { trans_type: "msg", custom_data: '{"delay":2000000}', steps: [{ action: url }], payloads: ["{}"] };
+    for (let i = 0; i < 3; i++) await c.post("submit", { gid: freshGid(), ...delayed });
+    answer = "success";
+    expect((await c.get("resetCronTime?timeout=100000&limit=2")).json).toEqual({
+      has_remaining: false,
+      succeed_count: 1,
+    });
+    await c.until(gid, "succeed");
+    expect((await c.get("resetCronTime?timeout=100000&limit=2")).json.succeed_count).toBe(0);
+  });
+
   it("leaves parked transactions alone (D8), which resetNextCronTime un-parks", async () => {
     const gid = freshGid();
     const url = "http://busi.test/night";

@@ -13,7 +13,7 @@ import type { Pattern } from "./pattern/pattern.js";
 import { saga } from "./pattern/saga.js";
 import { tcc, xa } from "./pattern/twophase.js";
 import { workflow } from "./pattern/workflow.js";
-import { nextTries } from "./retry.js";
+import { callbackTries, nextTries } from "./retry.js";
 import { CHECK, isFinal, retryBaseMs, type Transaction, type TransType, type Tries } from "./transaction.js";
 
 /** The only table of patterns. */
@@ -67,8 +67,11 @@ function answer(draft: Draft, tx: Transaction, input: Extract<Observation, { kin
     return;
   }
   const refusal = input.outcome === "failure" && input.op !== CHECK;
-  const before = input.op === CHECK ? tx.check : tx.ops[input.op]!.tries;
-  const tries = nextTries(before, { ...input, refusal }, retryBaseMs(tx), nowMs, jitter);
+  const baseMs = retryBaseMs(tx);
+  const stored = input.op === CHECK ? tx.check : tx.ops[input.op]!.tries;
+  const calledBack = tx.type === "workflow" && input.outcome !== "ongoing";
+  const before = calledBack ? callbackTries(stored, baseMs) : stored;
+  const tries = nextTries(before, { ...input, refusal }, baseMs, nowMs, jitter);
   draft.record({ kind: "retried", atMs: nowMs, op: input.op, tries });
   if (input.outcome === "ongoing") return;
   if (tries.unknowns >= alertAfter) draft.alerts.push({ op: input.op, tries });

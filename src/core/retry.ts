@@ -9,6 +9,19 @@ import type { Outcome, Tries } from "./transaction.js";
 /** Longest wait between two tries, unless the transaction asked for a longer interval. */
 export const retryCapMs = 5 * 60_000;
 
+/**
+ * Where a workflow's callbacks begin: one interval has passed before the first of them already, so the wait after it is
+ * the doubled one (D10).
+ */
+export function callbackTries(before: Tries | undefined, baseMs: number): Tries {
+  const tries = before ?? { attempts: 0, unknowns: 0, refusals: 0, intervalMs: 0, nextAtMs: 0, lastError: "" };
+  return tries.intervalMs === 0 ? { ...tries, intervalMs: doubled(baseMs, baseMs) } : tries;
+}
+
+function doubled(intervalMs: number, baseMs: number): number {
+  return Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs));
+}
+
 /** Totals after one more answer that settled nothing. `jitter` is uniform in [0, 1) and becomes a factor 0.8–1.2. */
 export function nextTries(
   before: Tries | undefined,
@@ -24,7 +37,7 @@ export function nextTries(
     attempts: (before?.attempts ?? 0) + 1,
     unknowns: (before?.unknowns ?? 0) + (grows ? 1 : 0),
     refusals: (before?.refusals ?? 0) + (answer.refusal ? 1 : 0),
-    intervalMs: grows ? Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs)) : intervalMs,
+    intervalMs: grows ? doubled(intervalMs, baseMs) : intervalMs,
     nextAtMs: nowMs + waitMs,
     lastError: shortened(answer.detail),
   };

@@ -165,10 +165,18 @@ const schedule: readonly Mutant[] = [
   {
     name: "no cap on the interval",
     file: "src/core/retry.ts",
-    find: "Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs))",
-    replace: "intervalMs * 2",
+    find: "return Math.min(intervalMs * 2, Math.max(retryCapMs, baseMs));",
+    replace: "return baseMs > 0 ? intervalMs * 2 : 0;",
     tests: [retries],
     rule: "up to five minutes",
+  },
+  {
+    name: "callbacks double one wait too late",
+    file: "src/core/decide.ts",
+    find: `const calledBack = tx.type === "workflow" && input.outcome !== "ongoing";`,
+    replace: `const calledBack = tx.type === "saga" && input.outcome === "ongoing";`,
+    tests: [workflows],
+    rule: "begin one interval after",
   },
   {
     name: "no jitter",

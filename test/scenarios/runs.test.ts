@@ -282,11 +282,11 @@ describe("reference runs", () => {
         0.00 registerBranch: accepted
        10.00 -> callback 00
        10.01 <- callback 00 success
-       20.01 -> callback 00
-       20.02 <- callback 00 success
+       30.01 -> callback 00
+       30.02 <- callback 00 success
        35.00    overdue
-       40.02 -> callback 00
-       40.03 <- callback 00 success
+       70.02 -> callback 00
+       70.03 <- callback 00 success
       end: prepared
       rows: action 01 succeed"
     `);

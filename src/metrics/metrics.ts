@@ -26,10 +26,14 @@ const knownOps: ReadonlySet<string> = new Set([
   "msg",
 ]);
 
+/** Targets with series of their own, 16 each; the first that are called. The rest count as `other` (S-BUG-23). */
+const targetsMax = 500;
+
 /** One for a process: all counters, under one registry. */
 export class Metrics implements Observer, Meters {
   readonly registry = new Registry();
   readonly #log: Log;
+  readonly #targets = new Set<string>();
   readonly #served = this.#counter("dtm_server_process_total", "API calls", ["type", "api", "status"]);
   readonly #response = this.#histogram("dtm_server_response_duration", "API calls, seconds", ["type", "api"], seconds);
   readonly #transactions = this.#counter("dtm_transaction_process_total", "Transactions that ended", [
@@ -107,7 +111,8 @@ export class Metrics implements Observer, Meters {
     this.#handled.observe({ model: tx.type }, Math.max(0, (tx.endedAtMs ?? tx.updatedAtMs) - tx.createdAtMs) / 1000);
   }
 
-  called(call: Call, target: string, answer: Answer, durationMs: number): void {
+  called(call: Call, calledTarget: string, answer: Answer, durationMs: number): void {
+    const target = this.#labelOf(calledTarget);
     const status = answer.outcome === "success" ? "ok" : "fail";
     const branchtype = knownOps.has(call.op) ? call.op : "callback";
     this.#branches.inc({ model: call.type, branchid: bucketOf(call.branchId), branchtype, status });
@@ -134,6 +139,14 @@ export class Metrics implements Observer, Meters {
   stuck(alert: StuckBranch): void {
     this.#stuck.inc();
     this.#log.warn("transaction stuck", { ...alert });
+  }
+
+  #labelOf(target: string): string {
+    if (!this.#targets.has(target)) {
+      if (this.#targets.size >= targetsMax) return "other";
+      this.#targets.add(target);
+    }
+    return target;
   }
 
   #counter<T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {

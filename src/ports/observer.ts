@@ -24,7 +24,7 @@ export interface StuckBranch {
 export interface Observer {
   /** A transaction became final. */
   finished(tx: Transaction): void;
-  /** A call was answered; `target` is bounded in number (`other` beyond). */
+  /** A call was answered; of `target` there may be any number in a process's life. */
   called(call: Call, target: string, answer: Answer, durationMs: number): void;
   /** A flush of `commits` transitions took that long. */
   flushed(commits: number, durationMs: number): void;

@@ -49,7 +49,7 @@ describe("metrics", () => {
       expect(text).toMatch(line);
   });
 
-  it("S-MET-7, S-BUG-23: no number of gids, queries, branches or workflow names makes more series", async () => {
+  it("S-MET-7, S-BUG-23: no number of gids, paths, branches or workflow names makes more series", async () => {
     const series = async () => (await page()).split("\n").filter((line) => /^(dtm|tandem)_/.test(line)).length;
     const custom_data = (name: string) => JSON.stringify({ name, data: "" });
     const round = async (salt: string) => {
@@ -60,7 +60,7 @@ describe("metrics", () => {
         await c.post("prepareWorkflow", { ...workflow, query_prepared: "http://busi.test/wf", retry_interval: 1 });
         await c.post("resetNextCronTime", { gid: workflow.gid });
       }
-      const steps = Array.from({ length: 30 }, () => ({ action: "http://busi.test/TransOut" }));
+      const steps = Array.from({ length: 600 }, (_, i) => ({ action: `http://busi.test/${salt}/${i}` }));
       await c.post("submit", sagaBody(freshGid(), { steps, payloads: steps.map(() => salt), wait_result: true }));
     };
     await round("a");
@@ -69,6 +69,7 @@ describe("metrics", () => {
     await round("b");
     await expect.poll(() => c.participants.calls.filter(({ type }) => type === "workflow").length, patient).toBe(60);
     expect(await series()).toBe(before);
+    expect(await page()).toMatch(/^tandem_calls_total\{target="other",outcome="success"\} [6-9]\d\d$/m);
   });
 
   it("answers probes, and says not ready while the store takes no writes", async () => {

@@ -21,6 +21,9 @@ const countEveryMs = 10_000;
 const pagesMax = 20;
 const pageSize = 500;
 
+/** Targets whose breaker is shown, open ones first. */
+const breakersMax = 500;
+
 /** Registers all of them. */
 export function registerGauges({ metrics, clock, store, stats, targets }: GaugeDeps): void {
   const one = (name: string, help: string, read: (stats: EngineStats) => number) =>
@@ -44,7 +47,11 @@ export function registerGauges({ metrics, clock, store, stats, targets }: GaugeD
     return [[{}, createdAtMs === undefined ? 0 : Math.max(0, clock.nowMs() - createdAtMs) / 1000]];
   });
   metrics.gauge("tandem_breaker_open", "1 while the breaker of a target is open or probing", ["target"], () =>
-    targets.list().map(({ target, breaker }) => [{ target }, Number(breaker !== "closed")]),
+    targets
+      .list()
+      .map(({ target, breaker }) => [{ target }, Number(breaker !== "closed")] as const)
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, breakersMax),
   );
 }
 

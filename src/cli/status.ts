@@ -49,7 +49,8 @@ function showNode(terminal: Terminal, url: string, node: Fields): void {
       return text(found?.transactions) || "-";
     }),
   ]);
-  if (rows.length === 0) terminal.out("no transactions");
+  if (node.transactions === undefined) terminal.out(paint.yellow("its transactions cannot be counted now"));
+  else if (rows.length === 0) terminal.out("no transactions");
   else for (const line of tableLines(["type", ...statuses], rows, terminal)) terminal.out(line);
 }
 

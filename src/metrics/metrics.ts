@@ -88,15 +88,22 @@ export class Metrics implements Observer, Meters {
     labelNames: readonly string[],
     read: () => GaugeValues | Promise<GaugeValues>,
   ): void {
+    const log = this.#log;
     new Gauge({
       name,
       help,
       labelNames: [...labelNames],
       registers: [this.registry],
       async collect() {
-        const values = await read();
-        this.reset();
-        for (const [labels, value] of values) this.set(labels, value);
+        try {
+          const values = await read();
+          this.reset();
+          for (const [labels, value] of values) this.set(labels, value);
+        } catch (cause) {
+          log.warn("gauge_unreadable", { name, cause: String(cause) });
+          this.reset();
+          this.remove({}); // without labels `reset` leaves a 0
+        }
       },
     });
   }

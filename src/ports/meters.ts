@@ -14,7 +14,7 @@ export type GaugeValues = readonly (readonly [labels: Readonly<Record<string, st
 export interface Meters {
   /** Meter of an API; to be kept, looking it up costs more than counting. */
   api(type: string, api: string): ServedMeter;
-  /** Adds a gauge that is read at each scrape. */
+  /** Adds a gauge that is read at each scrape; when that fails it has no sample, and the rest of the page is there. */
   gauge(
     name: string,
     help: string,

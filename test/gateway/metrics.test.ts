@@ -72,6 +72,18 @@ describe("metrics", () => {
     expect(await page()).toMatch(/^tandem_calls_total\{target="other",outcome="success"\} [6-9]\d\d$/m);
   });
 
+  it("leaves out what cannot be read, and nothing else, while the store is away", async () => {
+    const own = coordinator();
+    own.store.faults.down = true;
+    const { status, text } = await own.get("/api/metrics");
+    expect(status).toBe(200);
+    expect(text).toContain("\ntandem_resident_transactions 0\n");
+    expect(text).not.toMatch(/^tandem_(transactions|oldest_unfinished_seconds)[ {]/m);
+    own.store.faults.down = false;
+    expect((await own.get("/api/metrics")).text).toContain("\ntandem_oldest_unfinished_seconds 0\n");
+    await own.close();
+  });
+
   it("answers probes, and says not ready while the store takes no writes", async () => {
     expect((await c.get("/healthz")).text).toBe("ok");
     expect((await c.get("/readyz")).json).toMatchObject({ ready: true, store: "available" });
@@ -83,6 +95,8 @@ describe("metrics", () => {
     expect((await c.get("subscribe?topic=t&url=http://a.test/")).status).toBe(503);
     expect((await c.get("all")).status).toBe(503);
     expect((await c.get("/healthz")).status).toBe(200);
+    const status = await c.get("/api/v1/status");
+    expect([status.status, status.json.ready, "transactions" in status.json]).toEqual([200, false, false]);
     c.store.faults.down = false;
     expect([200, 503]).toContain((await submit).status);
     await expect.poll(async () => (await c.post("submit", sagaBody(freshGid()))).status, patient).toBe(200);

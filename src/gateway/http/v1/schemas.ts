@@ -144,7 +144,11 @@ export const nodeStatus = Type.Object({
   calls_in_flight: Type.Integer(),
   calls_waiting: Type.Integer(),
   timers: Type.Integer(),
-  transactions: Type.Array(Type.Object({ trans_type: transType, status, transactions: Type.Integer({ minimum: 0 }) })),
+  transactions: Type.Optional(
+    Type.Array(Type.Object({ trans_type: transType, status, transactions: Type.Integer({ minimum: 0 }) }), {
+      description: "Absent while the store cannot be read.",
+    }),
+  ),
 });
 
 /** Of a node alone only `node` and `clustered`. */

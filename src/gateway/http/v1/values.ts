@@ -33,11 +33,11 @@ export function topicJson(entry: KeyValue, subscribers: readonly Subscriber[]): 
   };
 }
 
-/** `counts` may lag a little behind the rest. */
+/** `counts` may lag a little behind the rest; `undefined`: they cannot be read now. */
 export function nodeStatusJson(
   node: NodeInfo,
   stats: EngineStats,
-  counts: Awaited<ReturnType<Store["count"]>>,
+  counts: Awaited<ReturnType<Store["count"]>> | undefined,
   nowMs: number,
 ): Json {
   return {
@@ -54,6 +54,6 @@ export function nodeStatusJson(
     calls_in_flight: stats.callsInFlight,
     calls_waiting: stats.callsWaiting,
     timers: stats.timers,
-    transactions: counts.map(({ type, status, transactions }) => ({ trans_type: type, status, transactions })),
+    transactions: counts?.map(({ type, status, transactions }) => ({ trans_type: type, status, transactions })),
   };
 }

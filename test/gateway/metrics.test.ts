@@ -32,6 +32,29 @@ describe("metrics", () => {
       expect(text).toMatch(line);
   });
 
+  it("S-MET-2: counts refusals that no route makes: bodies too large or compressed, lengths that lie, no such path", async () => {
+    const own = coordinator({ limits: { bodyBytes: 100 } });
+    const failed = async (api: string) => {
+      const { text } = await own.get("/api/metrics");
+      return Number(
+        text.match(`dtm_server_process_total\\{type="http",api="${api}",status="fail"\\} (\\d+)`)?.[1] ?? 0,
+      );
+    };
+    expect((await own.post("submit", "x".repeat(200))).status).toBe(413);
+    expect((await own.post("submit", "x", { "content-encoding": "gzip" })).status).toBe(415);
+    expect((await own.post("submit", "x", { "content-length": "5" })).status).toBe(400);
+    expect(await failed("submit")).toBe(3);
+    expect((await own.get("nowhere")).status).toBe(404);
+    expect((await own.get("/%zz")).status).toBe(400);
+    expect((await own.get("query/")).status).toBe(301);
+    expect((await own.post("nowhere", "x", { "content-encoding": "gzip" })).status).toBe(415);
+    expect([await failed("unknown"), await failed("query")]).toEqual([3, 0]);
+    expect((await own.get("/api/metrics")).text).toMatch(
+      /^dtm_server_response_duration_count\{type="http",api="submit"\} 3$/m,
+    );
+    await own.close();
+  });
+
   it("adds what operators need: stored by type and status, oldest age, queues, batches, calls, breakers, delay", async () => {
     const text = await page();
     for (const line of [

@@ -3,7 +3,7 @@
  * content type says (S-HTTP-4); errors of every kind end here, once, in DTM's shape. Routes are data (`route.ts`).
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { refused } from "../../core/input.js";
+import { type Refusal, refused } from "../../core/input.js";
 import type { Clock } from "../../ports/clock.js";
 import type { ServedMeter } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
@@ -56,14 +56,19 @@ export interface HttpServer {
 /** A server for these routes. */
 export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps): HttpServer {
   const { log, settings, clock } = deps;
-  const app = createApp(deps);
+  const nowhere = deps.meter(unknownApi);
+  const app = createApp(deps, nowhere);
   const waits = new Waits();
   for (const route of routes) register(app, route, deps, waits);
   app.setErrorHandler((error, request, reply) => {
-    send(reply, refusalAnswer(refusalOfFramework(error, log), refusalBodyOf(request)));
+    refuse(request, reply, refusalOfFramework(error, log), nowhere);
   });
   const missing = notFoundAnswer(routes);
-  app.setNotFoundHandler((request, reply) => send(reply, missing(request.method, request.url)));
+  app.setNotFoundHandler((request, reply) => {
+    const answer = missing(request.method, request.url);
+    if (answer.status >= 400) nowhere.served(false, reply.elapsedTime);
+    send(reply, answer);
+  });
   return {
     app,
     async listen({ host, port }) {
@@ -82,7 +87,10 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
 const anyBytes = "application/octet-stream";
 const emptyBody = new Uint8Array();
 
-function createApp({ limits, settings, log }: HttpServerDeps): FastifyInstance {
+/** Label of requests that lead to no route. */
+const unknownApi = "unknown";
+
+function createApp({ limits, settings, log }: HttpServerDeps, nowhere: ServedMeter): FastifyInstance {
   const app = fastify({
     bodyLimit: limits.bodyBytes,
     requestTimeout: settings.requestTimeoutMs,
@@ -96,7 +104,10 @@ function createApp({ limits, settings, log }: HttpServerDeps): FastifyInstance {
     forceCloseConnections: "idle",
     logger: false,
     clientErrorHandler: refuseBareSocket,
-    frameworkErrors: (error, _request, reply) => send(reply, refusalAnswer(refusalOfFramework(error, log))),
+    frameworkErrors: (error, _request, reply) => {
+      nowhere.served(false, reply.elapsedTime);
+      send(reply, refusalAnswer(refusalOfFramework(error, log)));
+    },
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -106,17 +117,17 @@ function createApp({ limits, settings, log }: HttpServerDeps): FastifyInstance {
     const encoding = headers["content-encoding"];
     if (encoding === undefined || encoding === "identity") return done();
     const refusal = refused("UNSUPPORTED_MEDIA", "content-encoding: compressed body met, plain bytes needed");
-    send(reply, refusalAnswer(refusal, refusalBodyOf(request)));
+    refuse(request, reply, refusal, nowhere);
   });
   return app;
 }
 
 function register(app: FastifyInstance, route: Route, { log, clock, meter }: HttpServerDeps, waits: Waits): void {
-  const { served } = route.uncounted ? { served: () => undefined } : meter(route.name);
+  const { served }: ServedMeter = route.uncounted ? { served: () => undefined } : meter(route.name);
   app.route({
     method: [...route.methods],
     url: route.path,
-    config: { refusalBody: route.refusalBody },
+    config: { refusalBody: route.refusalBody, served } satisfies RouteConfig,
     async handler(request, reply) {
       const startMs = clock.monotonicMs();
       let answer: HttpAnswer;
@@ -152,7 +163,15 @@ function send(reply: FastifyReply, { status, type = jsonType, headers, body }: H
   reply.send(body);
 }
 
-function refusalBodyOf(request: FastifyRequest) {
-  const { refusalBody: own } = request.routeOptions.config as { readonly refusalBody?: Route["refusalBody"] };
-  return own ?? refusalBody;
+/** What a request's route says even when it is not asked; nothing of it for requests that lead to none. */
+interface RouteConfig {
+  readonly refusalBody: Route["refusalBody"];
+  readonly served: ServedMeter["served"];
+}
+
+/** A refusal that no route makes; counted as its route would, or as that of none. */
+function refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal, nowhere: ServedMeter): void {
+  const { refusalBody: own, served = nowhere.served } = request.routeOptions.config as Partial<RouteConfig>;
+  served(false, reply.elapsedTime);
+  send(reply, refusalAnswer(refusal, own ?? refusalBody));
 }

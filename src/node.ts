@@ -4,6 +4,7 @@
  */
 import { hostname } from "node:os";
 import { getHeapStatistics } from "node:v8";
+import { ownAddresses, urlHost } from "./addresses.js";
 import { Alerts } from "./alerts.js";
 import { type CallerOptions, createCallers } from "./caller/callers.js";
 import { packageVersion } from "./cli/version.js";
@@ -88,9 +89,9 @@ export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}
   const log = createLog(config.log.level, config.log.outputs);
   const metrics = new Metrics(log, { http: "fastify", grpc: `node:http2 ${process.versions.nghttp2}` });
   const alerts = new Alerts(config.alert.webHook, clock, log);
-  const ownAddresses: string[] = [];
-  const callers = createCallers({ ...callerOptions(config, ownAddresses), ...extra });
-  return { config, clock, log, metrics, alerts, callers, observer: observe(metrics, alerts), ownAddresses };
+  const own: string[] = [];
+  const callers = createCallers({ ...callerOptions(config, own), ...extra });
+  return { config, clock, log, metrics, alerts, callers, observer: observe(metrics, alerts), ownAddresses: own };
 }
 
 /** One process with an embedded store owns every shard for ever. */
@@ -147,7 +148,8 @@ export async function runNode(surroundings: Surroundings, heart: Heart): Promise
   try {
     const { host, port } = await http.listen({ host: config.host, port: config.httpPort });
     const { port: grpcPort } = await grpc.listen({ host: config.host, port: config.grpcPort });
-    surroundings.ownAddresses.push(...addressesOf(config.host, port), ...addressesOf(config.host, grpcPort));
+    const advertise = config.cluster?.advertise ?? "";
+    surroundings.ownAddresses.push(...ownAddresses({ host: config.host, ports: [port, grpcPort], advertise }));
     await heart.start(operations);
     log.info("started", { store: storeName(config.store), http: port, grpc: grpcPort });
     const addresses = { http: `http://${urlHost(host)}:${port}`, grpc: `${urlHost(host)}:${grpcPort}` };
@@ -209,17 +211,6 @@ function observe(metrics: Metrics, alerts: Alerts): Observer {
       alerts.send(alert);
     },
   };
-}
-
-/** "host:port" of this node's APIs, under every name that leads here. */
-function addressesOf(host: string, port: number): readonly string[] {
-  const names = host === "0.0.0.0" || host === "::" ? ["127.0.0.1", "[::1]", "localhost", hostname()] : [urlHost(host)];
-  const loopback = host === "127.0.0.1" || host === "::1" ? ["localhost"] : [];
-  return [...names, ...loopback].map((name) => `${name}:${port}`);
-}
-
-function urlHost(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function storeName(choice: StoreChoice): string {

@@ -145,14 +145,25 @@ export function placesOf(addresses: readonly string[]): readonly Place[] {
 
 /**
  * Does the address lead to one of `own`? All names of the loopback count as one, and an own address that listens
- * everywhere is met by every loopback address.
+ * everywhere is met by every loopback address. A name with the dot of the root is the name without it, and an IPv4
+ * address written as IPv6 is itself.
  */
 export function leadsTo(own: readonly Place[], host: string, port: number): boolean {
-  return own.some((place) => place.port === port && (place.host === host || (isLocal(place.host) && isLocal(host))));
+  const wanted = plainHost(host);
+  return own.some((place) => {
+    if (place.port !== port) return false;
+    const known = plainHost(place.host);
+    return known === wanted || (isLocal(known) && isLocal(wanted));
+  });
+}
+
+function plainHost(host: string): string {
+  const [, high, low] = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(host) ?? [];
+  if (high === undefined || low === undefined) return host.endsWith(".") ? host.slice(0, -1) : host;
+  const bits = Number.parseInt(high, 16) * 65_536 + Number.parseInt(low, 16);
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join(".");
 }
 
 function isLocal(host: string): boolean {
-  return /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?|::ffff:7f[0-9a-f]{2}:[0-9a-f]+|::ffff:0:0)$/.test(
-    host,
-  );
+  return /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1?)$/.test(host);
 }

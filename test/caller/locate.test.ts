@@ -8,7 +8,8 @@ import { parseUrl } from "../../src/caller/url.js";
 import type { Protocol } from "../../src/core/transaction.js";
 
 describe("where a URL leads", () => {
-  const callers = createCallers({ ownAddresses: () => ["127.0.0.1:36789", "0.0.0.0:36790", "node-1.example:36789"] });
+  const own = ["127.0.0.1:36789", "0.0.0.0:36790", "node-1.example:36789", "10.1.2.3:36789"];
+  const callers = createCallers({ ownAddresses: () => own });
   afterAll(() => callers.close());
 
   const reachable: readonly (readonly [Protocol, string, string, string, string])[] = [
@@ -74,6 +75,12 @@ describe("where a URL leads", () => {
     ["http", "http://[::ffff:127.0.0.1]:36789/", /this server itself/],
     ["http", "http://Node-1.Example:36789/", /this server itself/],
     ["grpc", "localhost:36790/dtmgimp.Dtm/Submit", /this server itself/],
+    ["http", "http://localhost.:36789/api", /this server itself/],
+    ["http", "http://node-1.example.:36789/", /this server itself/],
+    ["grpc", "localhost.:36790/dtmgimp.Dtm/Submit", /this server itself/],
+    ["http", "http://10.1.2.3:36789/", /this server itself/],
+    ["http", "http://[::ffff:10.1.2.3]:36789/", /this server itself/],
+    ["http", "http://[::ffff:0.0.0.0]:36789/", /this server itself/],
   ];
   for (const [protocol, url, why] of impossible)
     it(`says why '${url}' of a ${protocol} transaction can't be called`, () => {

@@ -65,7 +65,7 @@ async function lookAtSettings(settings: () => Loaded): Promise<readonly Finding[
     ...odd,
     server,
     ...(await ports(config, server.state === "ok")),
-    ...store(config, server.state === "ok"),
+    ...(await store(config, server.state === "ok")),
   ];
 }
 
@@ -108,7 +108,7 @@ function listenError(host: string, port: number): Promise<string | undefined> {
   });
 }
 
-function store({ store: choice }: Config, running: boolean): readonly Finding[] {
+async function store({ store: choice }: Config, running: boolean): Promise<readonly Finding[]> {
   const what = "store";
   if (choice.kind === "memory")
     return [
@@ -127,8 +127,22 @@ function store({ store: choice }: Config, running: boolean): readonly Finding[] 
     const advice = "make it writable, or use another folder: --store lmdb:DIR";
     return [{ what, state: "trouble", found: `${dir} cannot be written: ${error}`, advice }];
   }
-  const used = running ? "in use by the running server" : existsSync(dir) ? "writable" : "can be made";
-  return [{ what, state: "ok", found: `${dir} ${used}`, advice: "" }, space(place)];
+  return [await folder(dir, running), space(place)];
+}
+
+/** What a folder that could be written holds. With a server of ours running, it may be the one that has it. */
+async function folder(dir: string, running: boolean): Promise<Finding> {
+  const what = "store";
+  const { troubleOf } = await import("../store/lmdb/folder.js"); // loads LMDB, which no other command needs
+  const trouble = troubleOf(dir);
+  if (trouble === undefined)
+    return { what, state: "ok", found: `${dir} ${existsSync(dir) ? "writable" : "can be made"}`, advice: "" };
+  if (trouble.reason === "inUse" && running)
+    return { what, state: "ok", found: `${dir} in use by process ${trouble.pid}, with a server running`, advice: "" };
+  const other = "use another folder: --store lmdb:DIR";
+  if (trouble.reason !== "inUse") return { what, state: "trouble", found: trouble.message, advice: other };
+  const found = `${dir} in use by process ${trouble.pid}`;
+  return { what, state: "trouble", found, advice: `stop that process (kill ${trouble.pid}), or ${other}` };
 }
 
 function space(place: string): Finding {

@@ -1,5 +1,5 @@
 // The commands as scripts and people meet them: exit codes, messages that say what to do, what goes to stdout.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -170,5 +170,26 @@ describe("tandem doctor", () => {
     writeFileSync(file, "");
     const { out } = await tandem(["doctor", "--http-port", "0", "--grpc-port", "0", "--store", `lmdb:${file}`]);
     expect(out).toMatch(/TROUBLE +store +.*file cannot be written: it is a file/);
+  });
+
+  it("names the process that has the folder, and what is no store", async () => {
+    const look = (dir: string) => tandem(["doctor", "--http-port", "0", "--grpc-port", "0", "--store", `lmdb:${dir}`]);
+    const held = join(folder, "held");
+    const { openLmdb } = await import("../../src/store/lmdb/lmdb.js");
+    const store = openLmdb(held);
+    const busy = await look(held);
+    expect(busy.out).toMatch(`held in use by process ${process.pid}\n`);
+    expect(busy.out).toMatch(/TROUBLE +store .*\n.*stop that process/);
+    expect(busy.code).toBe(1);
+    await store.close();
+    expect((await look(held)).out).toMatch(/ok +store +.*held writable/);
+
+    const foreign = join(folder, "foreign");
+    mkdirSync(foreign);
+    writeFileSync(join(foreign, "data.mdb"), "a diary, not a database".repeat(10));
+    const { out, code } = await look(foreign);
+    expect(out).toMatch(/TROUBLE +store +.*foreign.data.mdb is not a store of tandem/);
+    expect(code).toBe(1);
+    expect(readdirSync(foreign)).toEqual(["data.mdb"]);
   });
 });

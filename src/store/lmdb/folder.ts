@@ -95,6 +95,21 @@ export function openFolder(folder: string): Tables {
   }
 }
 
+/**
+ * Why a folder could not be opened now, as far as its files tell without opening or changing anything: another living
+ * process has it, or its file is no store. A process in another container is not seen.
+ */
+export function troubleOf(folder: string): FolderError | undefined {
+  try {
+    mustBeDatabase(folder);
+  } catch (error) {
+    if (error instanceof FolderError) return error;
+    throw error;
+  }
+  const rival = liveOwner(folder, []);
+  return rival === undefined ? undefined : inUse(folder, rival);
+}
+
 /** Closes the tables and gives up the folder. */
 export async function closeFolder(folder: string, tables: Tables): Promise<void> {
   await tables.root.close();

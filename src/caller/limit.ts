@@ -4,21 +4,21 @@
  */
 import { setMaxListeners } from "node:events";
 import type { Answer } from "../ports/caller.js";
-import { unknown } from "./result.js";
+import { timedOut, unknown } from "./result.js";
 
 /** Ends a call once: by its answer, its deadline or the signal. The deadline begins when it is made. */
 export class Limit {
   readonly #resolve: (answer: Answer) => void;
   readonly #signal: AbortSignal;
   readonly #timer: NodeJS.Timeout;
-  readonly #onAbort = () => this.#give("the call was given up by its owner");
+  readonly #onAbort = () => this.#give(unknown("the call was given up by its owner"));
   #abort: (() => void) | undefined;
   #settled = false;
 
   constructor(timeoutMs: number, signal: AbortSignal, resolve: (answer: Answer) => void) {
     this.#resolve = resolve;
     this.#signal = signal;
-    this.#timer = setTimeout(() => this.#give(`no answer within ${timeoutMs} ms`), timeoutMs);
+    this.#timer = setTimeout(() => this.#give(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs);
     setMaxListeners(0, signal); // one signal may end all calls of an owner: many listeners are no leak
     if (signal.aborted) this.#onAbort();
     else signal.addEventListener("abort", this.#onAbort);
@@ -43,9 +43,9 @@ export class Limit {
     this.#resolve(answer);
   }
 
-  #give(why: string): void {
+  #give(answer: Answer): void {
     const abort = this.#abort;
-    this.settle(unknown(why));
+    this.settle(answer);
     abort?.();
   }
 }

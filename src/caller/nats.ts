@@ -4,7 +4,7 @@
  */
 import { ErrorCode, type Msg, headers as makeHeaders, type NatsConnection, NatsError } from "nats";
 import type { Answer, Call } from "../ports/caller.js";
-import { judgeHttp, unknown } from "./result.js";
+import { judgeHttp, timedOut, unknown } from "./result.js";
 import type { NatsUrl } from "./url.js";
 
 /** The node's connection, and which subjects are its own. */
@@ -51,7 +51,8 @@ async function request(connection: NatsConnection, bodyBytesMax: number, subject
     const options = { timeout: call.timeoutMs, headers: headersOf(call) };
     return judge(await connection.request(subject, call.payload, options), bodyBytesMax);
   } catch (error) {
-    return unknown(reason(error, subject, call.timeoutMs));
+    const isTimeout = error instanceof NatsError && error.code === ErrorCode.Timeout;
+    return (isTimeout ? timedOut : unknown)(reason(error, subject, call.timeoutMs));
   }
 }
 

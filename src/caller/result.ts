@@ -116,6 +116,11 @@ export function unknown(why: string): Answer {
   return { outcome: "unknown", detail: shorten(why, detailMax) };
 }
 
+/** There was no answer by the deadline. */
+export function timedOut(why: string): Answer {
+  return { ...unknown(why), timedOut: true };
+}
+
 /** An answer that came, but is no clear one. `isWell`: the participant itself is in good order. */
 function unclear(why: string, isWell: boolean): Answer {
   return isWell ? { ...unknown(why), isWell } : unknown(why);

@@ -3,13 +3,14 @@
  * decide, commit, adopt, answer, act (architecture 3). Whatever makes its picture doubtful ends the actor; the next one
  * is loaded from the store.
  */
-import { decide, waitsFor } from "../core/decide.js";
+import { decide, expects, waitsFor } from "../core/decide.js";
 import type { Decision, Held, Turn } from "../core/draft.js";
 import { retryRecordOf } from "../core/event.js";
 import { type Head, headOf, headToWrite } from "../core/head.js";
 import { type Input, type Reply, refused } from "../core/input.js";
 import { heldReply } from "../core/outcome.js";
-import { CHECK, isFinal, type Transaction } from "../core/transaction.js";
+import { CHECK, isFinal, type Outcome, type Transaction } from "../core/transaction.js";
+import type { Call } from "../ports/caller.js";
 import type { Commit, Stored } from "../ports/store.js";
 import type { KeyValues } from "../ports/topics.js";
 import { commitBytes } from "./bytes.js";
@@ -201,7 +202,7 @@ export class Actor {
   #turn(message: Message): void {
     const { clock, random, settings, ids } = this.#services;
     const nowMs = clock.nowMs();
-    if (message.input.kind === "answered") this.#calls.delete(message.input.op);
+    if (message.input.kind === "answered") this.#answered(message.input);
     const decision = decide(this.#tx, message.input, {
       gid: this.gid,
       nowMs,
@@ -217,6 +218,16 @@ export class Actor {
     if (this.#known) return this.#act(message, decision);
     this.#mailbox.unshift(message); // refused on the supposition that the gid is new: look before saying so
     this.#load();
+  }
+
+  /** Its call is over, whether its answer still counts or not. */
+  #answered({ op, outcome }: Extract<Input, { kind: "answered" }>): void {
+    this.#calls.delete(op);
+    if (this.#tx !== undefined && !expects(this.#tx, op)) this.#noteLate(callOf(this.#tx, op), outcome);
+  }
+
+  #noteLate(call: Call, outcome: Outcome): void {
+    if (outcome !== "unknown") this.#services.observer.lateAnswer(call);
   }
 
   #commit(message: Message, decision: Decision): void {
@@ -348,7 +359,7 @@ export class Actor {
     const target = "invalid" in located ? { origin: "invalid", target: "invalid" } : located;
     const ticket = dispatcher.submit(call, target, {
       done: (answer) => {
-        if (this.#over || this.#calls.get(op) !== ticket) return this.#services.observer.lateAnswer(call);
+        if (this.#over || this.#calls.get(op) !== ticket) return this.#noteLate(call, answer.outcome);
         this.tell({ kind: "answered", op, ...answer }); // in progress until its turn: another's must not call it again
       },
       blocked: () => {

@@ -50,6 +50,7 @@ export class Metrics implements Observer, Meters {
   readonly #ended = this.#counter("tandem_transactions_ended_total", "Transactions by their end", ["type", "status"]);
   readonly #calls = this.#counter("tandem_calls_total", "Calls to participants", ["target", "outcome"]);
   readonly #callSeconds = this.#histogram("tandem_call_duration_seconds", "Calls to participants", ["target"], seconds);
+  readonly #timeouts = this.#counter("tandem_call_timeouts_total", "Calls given up at their deadline", ["target"]);
   readonly #late = this.#counter("tandem_late_answers_total", "Answers that came too late to count", []);
   readonly #violations = this.#counter("tandem_contract_violations_total", "FAILURE from an op that must not refuse", [
     "target",
@@ -125,6 +126,7 @@ export class Metrics implements Observer, Meters {
     this.#branches.inc({ model: call.type, branchid: bucketOf(call.branchId), branchtype, status });
     this.#calls.inc({ target, outcome: answer.outcome });
     this.#callSeconds.observe({ target }, durationMs / 1000);
+    if (answer.timedOut) this.#timeouts.inc({ target });
     if (answer.outcome === "failure" && mustNotRefuse(call)) this.#violations.inc({ target });
   }
 

@@ -28,6 +28,8 @@ export interface Answer {
    * UNIMPLEMENTED). Somebody has to mend the call, but the target is not sick: its breaker stays closed.
    */
   readonly isWell?: true;
+  /** With `unknown`: the call's deadline passed. It is given up then, so an answer that comes later is not seen. */
+  readonly timedOut?: true;
 }
 
 export interface Caller {

@@ -28,7 +28,7 @@ export interface Observer {
   called(call: Call, target: string, answer: Answer, durationMs: number): void;
   /** A flush of `commits` transitions took that long. */
   flushed(commits: number, durationMs: number): void;
-  /** An answer came too late to count. */
+  /** A participant's word came when it counted no more: its transaction had gone another way, or is elsewhere. */
   lateAnswer(call: Call): void;
   /** A breaker opened or closed. */
   breaker(target: string, open: boolean): void;

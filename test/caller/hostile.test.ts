@@ -86,7 +86,8 @@ describe.each(clients)("a sick participant, called by %s", (_, open) => {
 
   it("that never answers gives unknown at the deadline", async () => {
     const { url } = await saying("");
-    await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 1000);
+    const answer = await endsWithin(callOver(client(), callOf({ url, timeoutMs: 200 })), 190, 1000);
+    expect(answer).toEqual({ outcome: "unknown", detail: "no answer within 200 ms", timedOut: true });
   });
 
   it("that sends headers drop by drop gives unknown at the deadline", async () => {

@@ -157,6 +157,23 @@ describe("a race", () => {
     expect(await w.store.history("g")).toEqual(before);
   });
 
+  it("counts a word that comes when the saga has timed out as late, silence at its deadline not", async () => {
+    const w = world();
+    let answer = (_: Answer) => {};
+    w.participants.scripts.set(a, () => new Promise((resolve) => (answer = resolve)));
+    for (const [gid, said] of [
+      ["heard", { outcome: "success", detail: "" }],
+      ["silent", { outcome: "unknown", detail: "no answer", timedOut: true }],
+    ] as const) {
+      await w.ask(gid, { kind: "submit", submission: saga([a], { timeoutToFailS: 10 }) });
+      await w.clock.advance(15_000);
+      answer(said);
+      await w.clock.advance(1000);
+      expect(w.participants.of(gid)).toEqual(["action 01", "compensate 01"]);
+    }
+    expect(w.lateAnswers.map(({ gid, op }) => `${gid} ${op}`)).toEqual(["heard action"]);
+  });
+
   it("26: a compensation that fails for a day is asked again with growing, capped waits, and holds up nobody", async () => {
     const w = world();
     w.engine.start();

@@ -72,6 +72,13 @@ describe("metrics", () => {
       expect(text).toMatch(line);
   });
 
+  it("counts calls that were given up at their deadline by participant", async () => {
+    const url = "http://busi.test/slow";
+    c.participants.scripts.set(url, () => ({ outcome: "unknown", detail: "no answer", timedOut: true }));
+    await c.post("submit", sagaBody(freshGid(), { steps: [{ action: url }], payloads: ["x"] }));
+    await expect.poll(page, patient).toMatch(/^tandem_call_timeouts_total\{target="http:\/\/busi\.test\/slow"\} 1$/m);
+  });
+
   it("S-MET-7, S-BUG-23: no number of gids, paths, branches or workflow names makes more series", async () => {
     const series = async () => (await page()).split("\n").filter((line) => /^(dtm|tandem)_/.test(line)).length;
     const custom_data = (name: string) => JSON.stringify({ name, data: "" });

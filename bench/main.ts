@@ -14,7 +14,11 @@ const { values } = parseArgs({
 const pids = values.pid.map((text) => pair("--pid", text));
 const targets = values.target.map((text) => {
   const [name, address] = pair("--target", text);
-  return { name, address, pids: pids.filter(([owner]) => owner === name).map(([, pid]) => Number(pid)) };
+  return {
+    name,
+    addresses: address.split(","),
+    pids: pids.filter(([owner]) => owner === name).map(([, pid]) => Number(pid)),
+  };
 });
 if (targets.length === 0) throw new Error("no --target NAME=http://HOST:PORT/api/dtmsvr given");
 process.exit((await compare({ ...toLoad(values), targets })) ? 0 : 1);

@@ -2,12 +2,12 @@
 // server: how fast the backlog drains, and how long new submits take meanwhile. Exit code 1 below the wanted rate.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { openLmdb } from "../src/store/lmdb/lmdb.js";
 import { leave } from "../test/engine/stored.js";
-import { freePort, makeFolder, run } from "../test/servers.js";
+import { makeFolder, serveLmdb, startTandem } from "../test/servers.js";
 
 const { values } = parseArgs({
   options: {
@@ -44,24 +44,8 @@ const left = Array.from({ length: backlog }, (_, i) => ({ gid: `old${i}`, urls: 
 await leave(store, left, nowMs - 3_600_000);
 await store.close();
 
-const port = await freePort();
-const api = `http://127.0.0.1:${port}/api/dtmsvr`;
-const server = await run({
-  name: "tandem",
-  command: process.execPath,
-  args: [
-    resolve("dist/src/cli/main.js"),
-    "serve",
-    ...["--store", `lmdb:${join(folder, "data")}`, "--http-port", `${port}`, "--grpc-port", "0"],
-  ],
-  folder,
-  port,
-  url: api,
-  ready: async () => {
-    const response = await fetch(`${api}/newGid`, { signal: AbortSignal.timeout(2000) });
-    if (!response.ok) throw new Error(`newGid answered ${response.status}`);
-  },
-});
+const server = await startTandem(serveLmdb, { folder });
+const api = server.http;
 
 /** Milliseconds of one submit of new work. */
 async function submit(n: number): Promise<number> {

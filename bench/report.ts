@@ -15,6 +15,7 @@ export interface Row {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly cpuMsEach: number | undefined;
+  readonly commitsEach: number | undefined;
   readonly acknowledged: number;
   readonly lost: number;
   readonly errors: number;
@@ -50,7 +51,10 @@ export function summarise(rounds: readonly Round[]): readonly Row[] {
 function toRow(rounds: readonly Round[]): Row {
   const { target, pattern, clients } = rounds[0]!;
   const rates = rounds.map((round) => round.perSecond);
-  const cpu = rounds.map((round) => round.cpuMsEach).filter((each) => each !== undefined);
+  const known = (figure: (round: Round) => number | undefined) => {
+    const each = rounds.map(figure).filter((value) => value !== undefined);
+    return each.length === 0 ? undefined : median(each);
+  };
   const sum = (count: (round: Round) => number) => rounds.reduce((total, round) => total + count(round), 0);
   return {
     target,
@@ -61,7 +65,8 @@ function toRow(rounds: readonly Round[]): Row {
     perSecondRange: [Math.min(...rates), Math.max(...rates)],
     p50Ms: median(rounds.map((round) => round.p50Ms)),
     p99Ms: median(rounds.map((round) => round.p99Ms)),
-    cpuMsEach: cpu.length === 0 ? undefined : median(cpu),
+    cpuMsEach: known((round) => round.cpuMsEach),
+    commitsEach: known((round) => round.commitsEach),
     acknowledged: sum((round) => round.acknowledged),
     lost: sum((round) => round.lost),
     errors: sum((round) => round.errors),
@@ -80,7 +85,7 @@ export function median(values: readonly number[]): number {
 /** One line a row; `×` columns are this row's figure divided by that of the first target under the same load. */
 export function toMarkdown(rows: readonly Row[], machine: Machine): string {
   const head = ["pattern", "clients", "target", "done/s", "(min–max)", "×", "p50 ms", "p99 ms", "× p99", "CPU ms each"];
-  const heads = [...head, "× CPU", "acknowledged", "lost", "errors", "repeated calls"];
+  const heads = [...head, "× CPU", "commits each", "acknowledged", "lost", "errors", "repeated calls"];
   const lines = rows.map((row) => {
     const base = rows.find((other) => other.pattern === row.pattern && other.clients === row.clients) ?? row;
     return [
@@ -95,6 +100,7 @@ export function toMarkdown(rows: readonly Row[], machine: Machine): string {
       show(row.p99Ms / base.p99Ms),
       show(row.cpuMsEach),
       row.cpuMsEach === undefined || base.cpuMsEach === undefined ? "–" : show(row.cpuMsEach / base.cpuMsEach),
+      show(row.commitsEach),
       row.acknowledged,
       row.lost,
       row.errors,

@@ -11,8 +11,11 @@ import { openTransport } from "./transports/transport.js";
 /** A coordinator under test. `pids` are the processes whose CPU counts as its own (with their descendants). */
 export interface Target {
   readonly name: string;
-  readonly address: string;
+  /** One for each node; the clients are dealt out to them. */
+  readonly addresses: readonly string[];
   readonly pids: readonly number[];
+  /** Commits of its database so far, where somebody counts them. */
+  commits?(): Promise<number>;
 }
 
 /** What one round is to do. The window of `seconds` begins after `warmupSeconds` under the same load. */
@@ -40,6 +43,7 @@ export interface Round {
   readonly p99Ms: number;
   /** `undefined` when no process was named for the target. */
   readonly cpuMsEach: number | undefined;
+  readonly commitsEach: number | undefined;
   readonly acknowledged: number;
   readonly completed: number;
   readonly lost: number;
@@ -91,16 +95,25 @@ export async function runRound(plan: RoundPlan, participants: Participants): Pro
   const tracker = new Tracker();
   const counts: Counts = { acknowledged: 0, errors: 0, firstError: undefined, stopped: false, pending: new Set() };
   participants.listen((index, atUs) => tracker.complete(index, atUs));
-  const loops = Array.from({ length: plan.clients }, () => clientLoop(plan, participants.port, tracker, counts));
+  const { addresses } = plan.target;
+  const loops = Array.from({ length: plan.clients }, (_, n) =>
+    clientLoop(plan, addresses[n % addresses.length]!, participants.port, tracker, counts),
+  );
   await delay(plan.warmupSeconds * 1_000);
+  const commitsBefore = await plan.target.commits?.();
   const [fromUs, cpuBefore] = [monotonicUs(), cpuSeconds(plan.target.pids)];
   await delay(plan.seconds * 1_000);
   const [toUs, cpuAfter] = [monotonicUs(), cpuSeconds(plan.target.pids)];
+  const commitsAfter = await plan.target.commits?.();
   counts.stopped = true;
   await Promise.race([Promise.all(loops), delay(plan.drainSeconds * 1_000, undefined, { ref: false })]);
   const inWindow = tracker.completions.filter(({ atUs }) => atUs >= fromUs && atUs < toUs);
   const latencies = Float64Array.from(inWindow, ({ startedUs, atUs }) => (atUs - startedUs) / 1_000).sort();
-  const cpu = cpuBefore === undefined || cpuAfter === undefined ? undefined : cpuAfter - cpuBefore;
+  const each = (before: number | undefined, after: number | undefined) =>
+    before === undefined || after === undefined || inWindow.length === 0
+      ? undefined
+      : (after - before) / inWindow.length;
+  const cpuEach = each(cpuBefore, cpuAfter);
   return {
     target: plan.target.name,
     pattern: plan.pattern,
@@ -108,7 +121,8 @@ export async function runRound(plan: RoundPlan, participants: Participants): Pro
     perSecond: inWindow.length / ((toUs - fromUs) / 1e6),
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),
-    cpuMsEach: cpu === undefined || inWindow.length === 0 ? undefined : (cpu * 1_000) / inWindow.length,
+    cpuMsEach: cpuEach === undefined ? undefined : cpuEach * 1_000,
+    commitsEach: each(commitsBefore, commitsAfter),
     acknowledged: counts.acknowledged,
     completed: counts.acknowledged - counts.pending.size,
     lost: counts.pending.size,
@@ -121,8 +135,14 @@ export async function runRound(plan: RoundPlan, participants: Participants): Pro
 /**
  * A transaction that was not acknowledged is an error, and not waited for; after an error the client pauses a moment.
  */
-async function clientLoop(plan: RoundPlan, port: number, tracker: Tracker, counts: Counts): Promise<void> {
-  const initiator = await openTransport(plan.target.address, plan.pattern, port);
+async function clientLoop(
+  plan: RoundPlan,
+  address: string,
+  port: number,
+  tracker: Tracker,
+  counts: Counts,
+): Promise<void> {
+  const initiator = await openTransport(address, plan.pattern, port);
   while (!counts.stopped) {
     const index = plan.nextIndex();
     const completed = tracker.expect(index);

@@ -7,6 +7,7 @@
 // A server without `own` is shared by all suites of a run: work in a database (`makeDatabase`) or under a subject
 // prefix of your own.
 export { available, type ServerKind } from "./servers/binaries.js";
+export { type CoordinatorServer, serveLmdb, startDtm, startTandem } from "./servers/coordinators.js";
 export { type Database, type MariadbOptions, makeDatabase, startMariadb } from "./servers/mariadb.js";
 export { type NatsOptions, startNats } from "./servers/nats.js";
 export { type PostgresOptions, startPostgres } from "./servers/postgres.js";

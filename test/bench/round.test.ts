@@ -53,7 +53,7 @@ async function withCoordinator(vice: Vice, pattern: "saga" | "rollback", clients
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  const target = { name: vice, address: `http://127.0.0.1:${port}/api/dtmsvr`, pids: [process.pid] };
+  const target = { name: vice, addresses: [`http://127.0.0.1:${port}/api/dtmsvr`], pids: [process.pid] };
   const times = { warmupSeconds: 0.2, seconds: 0.5, drainSeconds: 1 };
   const round = await runRound({ target, pattern, clients, ...times, nextIndex: () => index++ }, participants);
   server.closeAllConnections();
@@ -102,7 +102,16 @@ describe("a round of the benchmark", () => {
 describe("the report", () => {
   it("takes the median of the rounds and the sum of the counts", () => {
     const round = (perSecond: number, lost: number) => ({
-      ...{ target: "a", pattern: "saga" as const, clients: 1, perSecond, p50Ms: 1, p99Ms: 2, cpuMsEach: undefined },
+      ...{
+        target: "a",
+        pattern: "saga" as const,
+        clients: 1,
+        perSecond,
+        p50Ms: 1,
+        p99Ms: 2,
+        cpuMsEach: undefined,
+        commitsEach: undefined,
+      },
       ...{ acknowledged: 10, completed: 10 - lost, lost, errors: 0, repeated: 0, firstError: undefined },
     });
     const [row] = summarise([round(5, 0), round(1, 1), round(3, 1)]);

@@ -12,7 +12,9 @@ export interface Flood {
   acknowledged: number;
   /** 503 and 429, as an overloaded node may answer. */
   refused: number;
-  /** Any other answer, a lost connection, no connection free. */
+  /** Not sent: every connection still waited for its answer, which is how a slow server holds a client back. */
+  heldBack: number;
+  /** Any other answer, a lost connection. */
   errors: number;
   firstError: string | undefined;
   /** Indexes of the acknowledged. */
@@ -36,6 +38,7 @@ export function flood(plan: FloodPlan): { readonly counts: Flood; readonly done:
     sent: 0,
     acknowledged: 0,
     refused: 0,
+    heldBack: 0,
     errors: 0,
     firstError: undefined,
     accepted: new Set(),
@@ -72,7 +75,7 @@ async function pour(plan: FloodPlan, counts: Flood): Promise<void> {
     if (elapsedMs >= plan.seconds * 1000) break;
     for (const untilNow = Math.floor((elapsedMs * plan.perSecond) / 1000); due < untilNow; due++) {
       const connection = idle.pop() ?? more(plan, all, hostname, Number(port));
-      if (connection === undefined) fail(counts, "every connection still waits for its answer");
+      if (connection === undefined) counts.heldBack++;
       else {
         const work = one(connection).finally(() => open.delete(work));
         open.add(work);

@@ -42,6 +42,13 @@ export class Connection {
     });
   }
 
+  /** Connects ahead of the first request; resolves when that is done, or has failed: then the request tries again. */
+  connect(): Promise<void> {
+    this.#socket ??= this.#open();
+    const socket = this.#socket;
+    return new Promise((resolve) => void socket.once("connect", resolve).once("close", () => resolve()));
+  }
+
   close(): void {
     this.#socket?.destroy();
   }

@@ -26,14 +26,14 @@ export interface FloodPlan {
   readonly api: string;
   readonly perSecond: number;
   readonly seconds: number;
-  readonly connectionsMax: number;
+  readonly connections: number;
   /** URL of both actions. */
   readonly action: string;
   readonly nextIndex: () => number;
 }
 
-/** Runs it; the result is filled while it runs, and final when `done` resolves. */
-export function flood(plan: FloodPlan): { readonly counts: Flood; readonly done: Promise<void> } {
+/** Connects, then runs it; the result is filled while it runs, and final when `done` resolves. */
+export async function flood(plan: FloodPlan): Promise<{ readonly counts: Flood; readonly done: Promise<void> }> {
   const counts: Flood = {
     sent: 0,
     acknowledged: 0,
@@ -43,13 +43,14 @@ export function flood(plan: FloodPlan): { readonly counts: Flood; readonly done:
     firstError: undefined,
     accepted: new Set(),
   };
-  return { counts, done: pour(plan, counts) };
+  const { hostname, port } = new URL(plan.api);
+  const all = await connectAll(plan.connections, hostname, Number(port));
+  return { counts, done: pour(plan, all, counts) };
 }
 
-async function pour(plan: FloodPlan, counts: Flood): Promise<void> {
-  const { hostname, port, pathname } = new URL(plan.api);
-  const idle: Connection[] = [];
-  const all: Connection[] = [];
+async function pour(plan: FloodPlan, all: readonly Connection[], counts: Flood): Promise<void> {
+  const { pathname } = new URL(plan.api);
+  const idle = [...all];
   const steps = [plan.action, plan.action].map((action) => ({ action, compensate: action }));
   const one = async (connection: Connection) => {
     const index = plan.nextIndex();
@@ -74,7 +75,7 @@ async function pour(plan: FloodPlan, counts: Flood): Promise<void> {
     const elapsedMs = performance.now() - beganMs;
     if (elapsedMs >= plan.seconds * 1000) break;
     for (const untilNow = Math.floor((elapsedMs * plan.perSecond) / 1000); due < untilNow; due++) {
-      const connection = idle.pop() ?? more(plan, all, hostname, Number(port));
+      const connection = idle.pop();
       if (connection === undefined) counts.heldBack++;
       else {
         const work = one(connection).finally(() => open.delete(work));
@@ -87,11 +88,18 @@ async function pour(plan: FloodPlan, counts: Flood): Promise<void> {
   for (const connection of all) connection.close();
 }
 
-function more(plan: FloodPlan, all: Connection[], host: string, port: number): Connection | undefined {
-  if (all.length >= plan.connectionsMax) return undefined;
-  const connection = new Connection(host, port);
-  all.push(connection);
-  return connection;
+/**
+ * Some at a time: too many at once overflow the kernel's queue of connections to be accepted, which then answers with
+ * resets, and that would be a test of the kernel.
+ */
+async function connectAll(count: number, host: string, port: number): Promise<readonly Connection[]> {
+  const all: Connection[] = [];
+  while (all.length < count) {
+    const some = Array.from({ length: Math.min(200, count - all.length) }, () => new Connection(host, port));
+    await Promise.all(some.map((connection) => connection.connect()));
+    all.push(...some);
+  }
+  return all;
 }
 
 function fail(counts: Flood, text: string): void {

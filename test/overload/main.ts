@@ -46,11 +46,11 @@ const completed = new Set<number>();
 participants.listen((one) => void completed.add(one));
 const action = `http://127.0.0.1:${participants.port}/saga/accept`;
 const perSecond = peak * Number(values.times);
-const { counts, done } = flood({
+const { counts, done } = await flood({
   api,
   perSecond,
   seconds,
-  connectionsMax: Number(values.connections),
+  connections: Number(values.connections),
   action,
   nextIndex,
 });

@@ -21,6 +21,8 @@ export interface GrpcSettings {
   readonly requestTimeoutMs: number;
   /** How long `close` waits for calls under way. */
   readonly drainMs: number;
+  /** Connections that may wait to be accepted; the kernel may allow fewer. */
+  readonly backlog: number;
 }
 
 /** What a node has unless told otherwise. */
@@ -31,6 +33,7 @@ export const grpcSettings: GrpcSettings = {
   headerBytes: 16 * 1024,
   requestTimeoutMs: 30_000,
   drainMs: 3_000,
+  backlog: 4096,
 };
 
 /** Where a server listens. */
@@ -71,7 +74,7 @@ export class GrpcServer {
   listen({ host, port }: GrpcAddress): Promise<GrpcAddress> {
     return new Promise((resolve, reject) => {
       this.#http2.once("error", reject);
-      this.#http2.listen(port, host, () => {
+      this.#http2.listen({ port, host, backlog: this.#settings.backlog }, () => {
         this.#http2.off("error", reject);
         resolve({ host, port: (this.#http2.address() as AddressInfo).port });
       });

@@ -32,10 +32,17 @@ export interface HttpSettings {
   readonly headerBytes: number;
   /** How long `close` waits for answers that are held. */
   readonly drainMs: number;
+  /** Connections that may wait to be accepted; the kernel may allow fewer. With Node's 511 a burst gets resets. */
+  readonly backlog: number;
 }
 
 /** The settings of a server that is told nothing else. */
-export const httpSettings: HttpSettings = { requestTimeoutMs: 30_000, headerBytes: 16 * 1024, drainMs: 3_000 };
+export const httpSettings: HttpSettings = {
+  requestTimeoutMs: 30_000,
+  headerBytes: 16 * 1024,
+  drainMs: 3_000,
+  backlog: 4096,
+};
 
 /** Where a server listens. */
 export interface HttpAddress {
@@ -72,7 +79,7 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
   return {
     app,
     async listen({ host, port }) {
-      await app.listen({ host, port });
+      await app.listen({ host, port, backlog: settings.backlog });
       const address = app.server.address();
       return { host, port: typeof address === "object" && address !== null ? address.port : port };
     },

@@ -7,6 +7,7 @@ import { getHeapStatistics } from "node:v8";
 import { ownAddresses, urlHost } from "./addresses.js";
 import { Alerts } from "./alerts.js";
 import { type CallerOptions, createCallers } from "./caller/callers.js";
+import { CliError } from "./cli/exit.js";
 import { packageVersion } from "./cli/version.js";
 import { systemClock } from "./clock.js";
 import type { Config } from "./config/config.js";
@@ -77,7 +78,10 @@ export interface Heart {
   end(): Promise<void>;
 }
 
-/** Starts a node with a store of its own. @throws when a port or the store cannot be had; nothing is left open then. */
+/**
+ * Starts a node with a store of its own. @throws when the configuration asks for more, or a port or the store cannot be
+ * had; nothing is left open then.
+ */
 export async function startNode(config: Config): Promise<RunningNode> {
   const surroundings = surround(config);
   return runNode(surroundings, await embedded(surroundings));
@@ -98,8 +102,10 @@ export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}
 const owner: Ownership = { epochOf: () => 1, remainingMs: () => Number.POSITIVE_INFINITY, lost: () => {} };
 
 async function embedded({ config, clock, log, callers, observer }: Surroundings): Promise<Heart> {
-  if (config.store.kind === "mysql")
-    throw new Error("mysql stores are served by the program dist/cluster/main.js, installed as tandem");
+  if (config.store.kind === "mysql" || config.cluster !== undefined)
+    throw new CliError("usage", "this program serves embedded stores only, and no clusters", [
+      "MySQL and clusters are served by dist/cluster/main.js, which is installed as tandem",
+    ]);
   const { store, keyValues, backup } = await openEmbedded(config.store);
   const engine = new Engine(
     { store, keyValues, callers, ownership: owner, clock, random: Math.random, observer, log },

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { StartNode } from "../../src/cli/serve.js";
 import type { Config } from "../../src/config/config.js";
+import { startNode } from "../../src/node.js";
 import { tandem } from "./recorder.js";
 
 const folder = mkdtempSync(join(tmpdir(), "tandem-cli-"));
@@ -139,6 +140,18 @@ describe("tandem serve", () => {
     expect(outcome.code).toBe(code);
     expect(outcome.err).toMatch(message);
     expect(outcome.out).toBe("");
+  });
+});
+
+describe("the program without clusters", () => {
+  it.each([
+    ["--store", "mysql://tandem@127.0.0.1:3306/tandem"],
+    ["--cluster", "nats://127.0.0.1:4222", "--node", "n1"],
+  ])("says which program serves %s", async (...args) => {
+    const { code, out, err } = await tandem(["serve", ...args], { startNode });
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toMatch(/embedded stores only[^]*dist\/cluster\/main\.js, which is installed as tandem/);
+    expect(err).not.toMatch(/\n\s+at /);
   });
 });
 

@@ -92,6 +92,8 @@ export interface Store {
   earliest(): Promise<ReadonlyMap<number, number>>;
   /** Heads that match, newest id first. @throws StoreUnavailable; RangeError when `cursor` is none of its own */
   list(filter: Filter, cursor: string | undefined, limit: number): Promise<Page>;
+  /** The unfinished one with the lowest id, by an index: cheap however many there are. @throws StoreUnavailable */
+  oldestUnfinished(): Promise<Head | undefined>;
   /** Highest id stored in a shard, 0 when there is none: new ids must be above. */
   lastId(shard: number): Promise<number>;
   /** Numbers of transactions by type and status, for metrics and pages; may lag by seconds where counting is dear. */

@@ -183,6 +183,18 @@ export function readRules(adapter: Adapter): void {
       await expect(on.store.scan("", next, 1)).rejects.toThrow(RangeError);
     });
 
+    it("finds the oldest unfinished one, parked or not, however many newer ones there are", async () => {
+      expect(await on.store.oldestUnfinished()).toBeUndefined();
+      const stories = (await populate()).reverse();
+      const unfinished = stories.filter(({ tx }) => tx?.status !== "succeed");
+      expect(unfinished[0]?.tx?.parked).toBeDefined();
+      for (const story of unfinished) {
+        expect((await on.store.oldestUnfinished())?.gid).toBe(story.gid);
+        await on.must(story.finished());
+      }
+      expect(await on.store.oldestUnfinished()).toBeUndefined();
+    });
+
     it("counts transactions by type and status", async () => {
       expect(await on.store.count()).toEqual([]);
       await populate();
@@ -225,6 +237,7 @@ async function everything(store: Place["store"], ...stories: readonly Story[]) {
     histories: await Promise.all(stories.map((story) => store.history(story.gid))),
     due: await Promise.all(stories.map((story) => store.due(story.shard, Number.MAX_SAFE_INTEGER, undefined, 9))),
     listed: await store.list({}, undefined, 99),
+    oldest: await store.oldestUnfinished(),
     lastIds: await Promise.all(stories.map((story) => store.lastId(story.shard))),
     count: [...(await store.count())].sort((a, b) => a.status.localeCompare(b.status)),
     keyValues: await store.scan("", undefined, 99),

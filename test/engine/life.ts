@@ -62,6 +62,7 @@ function mortalStore(store: MemoryStore, state: { dead: boolean; commits: number
     due: (...given) => alive(() => store.due(...given)),
     earliest: () => alive(() => store.earliest()),
     list: (...given) => alive(() => store.list(...given)),
+    oldestUnfinished: () => alive(() => store.oldestUnfinished()),
     lastId: (shard) => alive(() => store.lastId(shard)),
     count: () => alive(() => store.count()),
     purge: (...given) => alive(() => store.purge(...given)),

@@ -102,6 +102,20 @@ describe("metrics", () => {
     expect(await page()).toMatch(/^tandem_calls_total\{target="other",outcome="success"\} [6-9]\d\d$/m);
   });
 
+  it("tells the age of the oldest unfinished transaction by one look at the store, however many hang", async () => {
+    const own = coordinator();
+    own.participants.script = () => new Promise(() => {});
+    await Promise.all([1, 2, 3].map(() => own.post("submit", sagaBody(freshGid()))));
+    const [, , oldest] = (await own.store.list({}, undefined, 9)).heads;
+    own.store.list = () => Promise.reject(new Error("not to be listed"));
+    const before = Date.now();
+    const text = (await own.get("/api/metrics")).text;
+    const age = Number(text.match(/^tandem_oldest_unfinished_seconds (.*)$/m)?.[1]);
+    expect(age).toBeGreaterThanOrEqual((before - oldest!.createdAtMs) / 1000);
+    expect(age).toBeLessThanOrEqual((Date.now() - oldest!.createdAtMs) / 1000);
+    await own.close();
+  });
+
   it("leaves out what cannot be read, and nothing else, while the store is away", async () => {
     const own = coordinator();
     own.store.faults.down = true;

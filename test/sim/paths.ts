@@ -73,6 +73,7 @@ export function remoteStore(
     history: (gid) => read(() => store.history(gid)),
     due: (...args) => read(() => store.due(...args)),
     earliest: () => read(() => store.earliest()),
+    oldestUnfinished: () => read(() => store.oldestUnfinished()),
     list: (...args) => read(() => store.list(...args)),
     lastId: (shard) => read(() => store.lastId(shard)),
     count: () => read(() => store.count()),

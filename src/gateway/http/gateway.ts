@@ -28,7 +28,7 @@ export interface HttpGatewayDeps {
   readonly metrics: Meters;
   readonly log: Log;
   readonly clock: Clock;
-  readonly store: Pick<Store, "count" | "list">;
+  readonly store: Pick<Store, "count" | "oldestUnfinished">;
   readonly stats: () => EngineStats;
   readonly targets: Targets;
   /** Where the store can be copied while it runs. */

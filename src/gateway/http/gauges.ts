@@ -10,16 +10,13 @@ import type { EngineStats, Targets } from "../../ports/targets.js";
 export interface GaugeDeps {
   readonly metrics: Meters;
   readonly clock: Clock;
-  readonly store: Pick<Store, "count" | "list">;
+  readonly store: Pick<Store, "count" | "oldestUnfinished">;
   readonly stats: () => EngineStats;
   readonly targets: Targets;
 }
 
 /** Between two looks into the store. */
 const countEveryMs = 10_000;
-/** Pages read to find the oldest unfinished transaction; beyond them the age is a lower bound. */
-const pagesMax = 20;
-const pageSize = 500;
 
 /** Targets whose breaker is shown, open ones first. */
 const breakersMax = 500;
@@ -41,10 +38,10 @@ export function registerGauges({ metrics, clock, store, stats, targets }: GaugeD
   metrics.gauge("tandem_transactions", "Stored transactions", ["type", "status"], async () =>
     (await counts()).map(({ type, status, transactions }) => [{ type, status }, transactions]),
   );
-  const oldest = atMostEvery(countEveryMs, clock, () => oldestUnfinishedMs(store));
+  const oldest = atMostEvery(countEveryMs, clock, () => store.oldestUnfinished());
   metrics.gauge("tandem_oldest_unfinished_seconds", "Age of the oldest unfinished transaction", [], async () => {
-    const createdAtMs = await oldest();
-    return [[{}, createdAtMs === undefined ? 0 : Math.max(0, clock.nowMs() - createdAtMs) / 1000]];
+    const head = await oldest();
+    return [[{}, head === undefined ? 0 : Math.max(0, clock.nowMs() - head.createdAtMs) / 1000]];
   });
   metrics.gauge("tandem_breaker_open", "1 while the breaker of a target is open or probing", ["target"], () =>
     targets
@@ -53,18 +50,6 @@ export function registerGauges({ metrics, clock, store, stats, targets }: GaugeD
       .sort(([, a], [, b]) => b - a)
       .slice(0, breakersMax),
   );
-}
-
-async function oldestUnfinishedMs(store: Pick<Store, "list">): Promise<number | undefined> {
-  let oldest: number | undefined;
-  let cursor: string | undefined;
-  for (let page = 0; page < pagesMax; page++) {
-    const { heads, next } = await store.list({ unfinished: true }, cursor, pageSize);
-    oldest = heads.at(-1)?.createdAtMs ?? oldest;
-    if (next === undefined) break;
-    cursor = next;
-  }
-  return oldest;
 }
 
 /** The last value while it is young, else a new one; a read that failed is made again at the next call. */

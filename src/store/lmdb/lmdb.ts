@@ -144,6 +144,13 @@ export class LmdbStore implements Store, KeyValues {
     }
   }
 
+  async oldestUnfinished(): Promise<Head | undefined> {
+    this.#mustBeOpen();
+    const [key] = this.#tables.open.getKeys({ limit: 1 });
+    const stored = key && this.#tables.heads.getBinary(key);
+    return stored && headCodec.decode(stored);
+  }
+
   async lastId(shard: number): Promise<number> {
     this.#mustBeOpen();
     return this.#writer.tally.lastId(shard);

@@ -128,6 +128,15 @@ export class MemoryStore implements Store, KeyValues {
     return { heads, next: undefined };
   }
 
+  async oldestUnfinished(): Promise<Head | undefined> {
+    this.#mustBeUp();
+    for (const id of this.#ids) {
+      const { head } = this.#byId.get(id)!;
+      if (head.endedAtMs === undefined) return head;
+    }
+    return undefined;
+  }
+
   async lastId(shard: number): Promise<number> {
     this.#mustBeUp();
     return this.#lastIds.get(shard) ?? 0;

@@ -4,6 +4,7 @@
  */
 import { createConnection } from "mysql2/promise";
 import type { JournalRow } from "../../core/evolve.js";
+import type { Head } from "../../core/head.js";
 import {
   type Commit,
   type DueCursor,
@@ -104,6 +105,10 @@ export class MysqlStore implements Store, KeyValues {
 
   list(filter: Filter, cursor: string | undefined, limit: number): Promise<Page> {
     return reads.list(this.#lines, filter, cursor, limit);
+  }
+
+  oldestUnfinished(): Promise<Head | undefined> {
+    return reads.oldestUnfinished(this.#lines);
   }
 
   lastId(shard: number): Promise<number> {

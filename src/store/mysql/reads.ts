@@ -18,6 +18,8 @@ const loadMax = 50;
 
 const columns = headColumns.join(",");
 const allShards = Array.from({ length: shardCount }, (_, shard) => shard);
+/** Final ones have no wake time. */
+const unfinishedByIndex = [within("shard", allShards), "wake_at >= 0"];
 
 /** See `Store.load`. */
 export async function load(lines: Lines, gids: readonly string[]): Promise<readonly (Stored | undefined)[]> {
@@ -112,7 +114,7 @@ export async function list(lines: Lines, filter: Filter, cursor: string | undefi
 function conditionsOf(filter: Filter): string[] {
   const { status, type, createdFromMs, createdToMs, unfinished, parked } = filter;
   const conditions: string[] = [];
-  if (onlyUnfinished(filter)) conditions.push(within("shard", allShards), "wake_at >= 0");
+  if (onlyUnfinished(filter)) conditions.push(...unfinishedByIndex);
   if (status !== undefined) conditions.push(`status=${literal(status)}`);
   if (type !== undefined) conditions.push(`type=${literal(type)}`);
   if (createdFromMs !== undefined) conditions.push(`created_at >= ${literal(createdFromMs)}`);
@@ -120,6 +122,15 @@ function conditionsOf(filter: Filter): string[] {
   if (unfinished !== undefined) conditions.push(`ended_at IS ${unfinished ? "" : "NOT "}NULL`);
   if (parked !== undefined) conditions.push(`parked=${literal(parked)}`);
   return conditions;
+}
+
+/** See `Store.oldestUnfinished`: the lowest id among those that the index of wake times holds. */
+export async function oldestUnfinished(lines: Lines): Promise<Head | undefined> {
+  const [rows] = await lines.send(
+    `SELECT ${columns} FROM head WHERE id=(SELECT MIN(id) FROM head FORCE INDEX (head_shard_wake)
+     WHERE ${unfinishedByIndex.join(" AND ")})`,
+  );
+  return rows![0] && readHead(rows![0]);
 }
 
 /** See `Store.lastId`: the shard's part of an index. */

@@ -44,12 +44,18 @@ export function readTextMap(fields: Fields, name: string): Readonly<Record<strin
   return textMapOf(value, name);
 }
 
-/** All members of an object as texts. */
+/** All members of an object as texts. `path` names the object in messages, empty for the whole body. */
 export function textMapOf(value: object, path: string): Readonly<Record<string, string>> {
   const map: Record<string, string> = Object.create(null);
   for (const [name, member] of Object.entries(value)) {
-    if (typeof member !== "string" && member !== null) throw invalid(`${path} member`, classOf(member), "text");
+    if (typeof member !== "string" && member !== null) throw invalid(memberPath(path, name), classOf(member), "text");
     map[name] = member ?? "";
   }
   return map;
+}
+
+/** Names are the client's words: only what is short and plain is repeated in an answer. */
+function memberPath(path: string, name: string): string {
+  const shown = /^[\w-]{1,64}$/.test(name) ? name : "member";
+  return path === "" ? shown : `${path}.${shown}`;
 }

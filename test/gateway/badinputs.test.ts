@@ -357,6 +357,16 @@ describe("state", () => {
     refusedAs(await c.post("registerBranch", { ...branch, branch_id: "a\nb" }), 400, /^branch_id/);
     expect((await c.post("registerBranch", branch)).status).toBe(200);
   });
+  it("the member that is no text is named, where its name can be repeated without harm", async () => {
+    const branch = { gid: freshGid(), trans_type: "tcc", branch_id: 1 };
+    refusedAs(await c.post("registerBranch", branch), 400, /^branch_id: number met, text needed$/);
+    refusedAs(await c.post("registerBranch", { ...branch, branch_id: "", "a<b>": 1 }), 400, /^member: number met/);
+    const { error } = (await c.rpc("registerBranch", branch)).json as { error: { message: string } };
+    expect(error.message).toBe("branch_id: number met, text needed");
+    await badSaga({ branch_headers: { "x-tenant": 1 } }, 400, /^branch_headers\.x-tenant: number met, text needed$/);
+    await badSaga({ branch_headers: { ["x".repeat(65)]: 1 } }, 400, /^branch_headers\.member: number met/);
+    await badSaga({ req_extra: { status: {} } }, 400, /^req_extra\.status: object met, text needed$/);
+  });
   it("55: a gid with a script tag comes back as JSON text only", async () => {
     const reply = await c.get(`query?gid=${encodeURIComponent("<script>")}`);
     expect(reply.headers["content-type"]).toBe("application/json; charset=utf-8");

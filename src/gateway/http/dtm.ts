@@ -54,7 +54,7 @@ function transactionRoutes({ operations, limits, nowMs }: DtmDeps): readonly Rou
   const bodyOf = ({ body }: HttpRequest): TransactionBody => readBody(parseObject(body, limits), limits);
   const gidOf = ({ body }: HttpRequest): string => readText(parseObject(body, limits), "gid");
   const register = async ({ body }: HttpRequest) =>
-    replyAnswer(await operations.registerBranch(branchBodyOf(textMapOf(parseObject(body, limits), "body"))));
+    replyAnswer(await operations.registerBranch(branchBodyOf(textMapOf(parseObject(body, limits), ""))));
   return [
     post("submit", async (request) => {
       const body = bodyOf(request);

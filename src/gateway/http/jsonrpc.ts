@@ -83,7 +83,7 @@ function methodsOf({ operations, limits }: JsonRpcDeps): ReadonlyMap<string, Met
     ],
     [
       "registerBranch",
-      async (params) => operations.registerBranch(branchBodyOf(textMapOf(fieldsOf(params, "params"), "params"))),
+      async (params) => operations.registerBranch(branchBodyOf(textMapOf(fieldsOf(params, "params"), ""))),
     ],
   ]);
 }

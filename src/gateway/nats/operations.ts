@@ -46,7 +46,7 @@ function changes({ operations, limits, nowMs }: TableDeps): Readonly<Record<stri
     prepare: async (fields) => plain(await operations.prepare(readBody(fields, limits))),
     submit: async (fields, signal) => plain(await operations.submit(readBody(fields, limits), signal)),
     abort: async (fields, signal) => plain(await operations.abort(readBody(fields, limits), signal)),
-    registerBranch: async (fields) => plain(await operations.registerBranch(branchBodyOf(textMapOf(fields, "body")))),
+    registerBranch: async (fields) => plain(await operations.registerBranch(branchBodyOf(textMapOf(fields, "")))),
     async prepareWorkflow(fields) {
       const reply = await operations.prepareWorkflow(readBody(fields, limits));
       if (reply.kind !== "transaction" || reply.transaction === undefined) return plain(reply);

@@ -130,6 +130,7 @@ export async function runNode(surroundings: Surroundings, heart: Heart): Promise
     ...{ coordinator: heart.coordinator, store, keyValues: heart.keyValues, callers, clock, limits },
     newGid: () => newGid(clock.nowMs()),
     timeoutToFailMs: config.defaults.timeoutToFailMs,
+    isSwamped: () => heart.stats().swamped,
   });
   const stats = () => heart.stats();
   const node = {

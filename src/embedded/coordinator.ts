@@ -51,6 +51,7 @@ export function embeddedCoordinator(ports: EmbeddedPorts, settings: EngineSettin
     limits: inputLimits,
     newGid: () => newGid(clock.nowMs()),
     timeoutToFailMs: settings.defaults.timeoutToFailMs,
+    isSwamped: () => engine.stats().swamped,
   });
   const routes = dtmRoutes({ operations, limits: inputLimits, version: "embedded", nowMs: () => clock.nowMs() });
   engine.start();

@@ -68,6 +68,12 @@ export class Admission {
     return this.#resident() >= settings.residentMax || committer.queuedBytes > settings.queuedBytesMax;
   }
 
+  /** So much beyond the limits that not even looking is affordable. */
+  swamped(): boolean {
+    const { activeMax, residentMax } = this.#services.settings;
+    return this.#active() > activeMax * 2 || this.#resident() > residentMax * 2;
+  }
+
   /** Newcomers have to wait for their turn. */
   get crowded(): boolean {
     return this.#line.length > 0 || this.overloaded();
@@ -96,7 +102,7 @@ export class Admission {
     const { settings, committer, clock, ownership } = this.#services;
     if (ownership.remainingMs() <= 0)
       return { ...refused("UNAVAILABLE", "this node stands still until it has renewed its lease"), retryAfterS: 1 };
-    if (request.kind === "query") return actor === undefined && this.#swamped() ? this.overload() : undefined;
+    if (request.kind === "query") return actor === undefined && this.swamped() ? this.overload() : undefined;
     if (actor !== undefined && actor.queued >= settings.mailboxMax)
       return { ...refused("TOO_MANY", `${actor.queued} requests for this gid wait already`), retryAfterS: 1 };
     if (request.kind === "await") return undefined;
@@ -151,12 +157,6 @@ export class Admission {
       this.#lineBytes -= bytes;
       go(admitted);
     }
-  }
-
-  /** So much beyond the limits that not even looking is affordable. */
-  #swamped(): boolean {
-    const { activeMax, residentMax } = this.#services.settings;
-    return this.#active() > activeMax * 2 || this.#resident() > residentMax * 2;
   }
 
   #active(): number {

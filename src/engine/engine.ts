@@ -111,6 +111,7 @@ export class Engine implements Coordinator {
       callsWaiting: dispatcher.waiting,
       timers: timers.size,
       overloaded: this.#admission.overloaded(),
+      swamped: this.#admission.swamped(),
       storeUnavailableMs: sinceMs === undefined ? undefined : clock.monotonicMs() - sinceMs,
       recovering: this.#recovery.running,
     };

@@ -7,7 +7,7 @@ import { type Head, restoreFromHead } from "../core/head.js";
 import type { Transaction } from "../core/transaction.js";
 import type { Filter, Page } from "../ports/store.js";
 import { readGid } from "../wire/identifier.js";
-import { fromPosition } from "./failure.js";
+import { fromPosition, mustHaveRoom } from "./failure.js";
 import type { OperationsDeps } from "./operations.js";
 
 /** One page of transactions, newest first; `next` is opaque, empty on the last page. */
@@ -37,9 +37,11 @@ export interface Listings {
 /** Transactions folded in one go: bounds what one answer holds in memory beside its own text. */
 const loadAtOnce = 50;
 
-export function listings({ coordinator, store, clock, timeoutToFailMs }: OperationsDeps): Listings {
-  const list = (filter: Filter, cursor: string, limit: number): Promise<Page> =>
-    fromPosition(() => store.list(filter, cursor === "" ? undefined : cursor, limit));
+export function listings({ coordinator, store, clock, timeoutToFailMs, isSwamped }: OperationsDeps): Listings {
+  const list = async (filter: Filter, cursor: string, limit: number): Promise<Page> => {
+    mustHaveRoom(isSwamped);
+    return fromPosition(() => store.list(filter, cursor === "" ? undefined : cursor, limit));
+  };
   const loadAll = async (heads: readonly Head[]): Promise<readonly Transaction[]> => {
     const loaded: Transaction[] = [];
     for (let i = 0; i < heads.length; i += loadAtOnce) {
@@ -61,7 +63,10 @@ export function listings({ coordinator, store, clock, timeoutToFailMs }: Operati
       const page = await list(filter, position, limit);
       return { transactions: await loadAll(page.heads), next: page.next ?? "" };
     },
-    history: async (gid) => store.history(readGid(gid)),
+    async history(gid) {
+      mustHaveRoom(isSwamped);
+      return store.history(readGid(gid));
+    },
     async resetCronTime(timeoutS, limit) {
       const afterMs = clock.nowMs() + (timeoutS === undefined ? 3 * timeoutToFailMs : timeoutS * 1000);
       let succeedCount = 0;

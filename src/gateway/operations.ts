@@ -30,6 +30,8 @@ export interface OperationsDeps {
   readonly callers: Pick<Callers, "locate">;
   readonly clock: Pick<Clock, "nowMs">;
   readonly limits: InputLimits;
+  /** Whether the node has too much work for queries and lists (architecture 6, Admission). */
+  readonly isSwamped: () => boolean;
   /** A fresh gid. */
   readonly newGid: () => string;
   /** Server's `TimeoutToFail`; three times of it is the default age of resetCronTime (S-CRON-9). */

@@ -7,7 +7,7 @@ import { type KeyValue, topicCategory } from "../ports/topics.js";
 import { readName, wellFormed } from "../wire/identifier.js";
 import { InvalidInput } from "../wire/invalid.js";
 import { checkUrlText } from "../wire/url.js";
-import { fromPosition } from "./failure.js";
+import { fromPosition, mustHaveRoom } from "./failure.js";
 import { anyProtocol, type OperationsDeps, type UrlCheck } from "./operations.js";
 
 /** One page of key-values. */
@@ -42,7 +42,7 @@ const queryMax = 10_000;
 type Change = (subscribers: readonly Subscriber[] | undefined) => readonly Subscriber[] | Refusal;
 
 export function topicOperations(deps: OperationsDeps, checkUrl: UrlCheck): TopicOperations {
-  const { keyValues, clock, limits } = deps;
+  const { keyValues, clock, limits, isSwamped } = deps;
   const change = async (topic: string, next: Change): Promise<Reply> => {
     for (let tries = 0; tries < triesMax; tries++) {
       const stored = await keyValues.get(topicCategory, topic);
@@ -83,6 +83,7 @@ export function topicOperations(deps: OperationsDeps, checkUrl: UrlCheck): Topic
       return removed ? { kind: "accepted" } : refused("NOT_FOUND", "no such a topic");
     },
     async queryKeyValues(category, key) {
+      mustHaveRoom(isSwamped);
       if (category !== "" && key !== "") {
         const found = await keyValues.get(category, key);
         return found === undefined ? [] : [found];
@@ -95,8 +96,10 @@ export function topicOperations(deps: OperationsDeps, checkUrl: UrlCheck): Topic
       }
       return all;
     },
-    scanKeyValues: (category, position, limit) =>
-      fromPosition(() => keyValues.scan(category, position === "" ? undefined : position, limit)),
+    async scanKeyValues(category, position, limit) {
+      mustHaveRoom(isSwamped);
+      return fromPosition(() => keyValues.scan(category, position === "" ? undefined : position, limit));
+    },
   };
 }
 

@@ -34,6 +34,8 @@ export interface EngineStats {
   readonly timers: number;
   /** Refuses new transactions now. */
   readonly overloaded: boolean;
+  /** So far beyond its limits that it refuses queries and lists, too. */
+  readonly swamped: boolean;
   /** Milliseconds since the store last took a write, while it takes none. */
   readonly storeUnavailableMs: number | undefined;
   /** Transactions still to be looked at after a start or take-over. */

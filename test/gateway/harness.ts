@@ -91,6 +91,7 @@ export function coordinator(over: Over = {}): Coordinator {
     limits,
     newGid: () => newGid(clock.nowMs()),
     timeoutToFailMs: settings.defaults.timeoutToFailMs,
+    isSwamped: () => engine.stats().swamped,
   });
   const http = createHttpGateway({
     operations,

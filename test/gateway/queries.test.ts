@@ -61,6 +61,30 @@ describe("query and all (S-HTTP-50…58)", () => {
   });
 });
 
+describe("a node with far too much work", () => {
+  it("refuses lists and queries of what is not in memory, and serves what exists", async () => {
+    const own = coordinator({ engine: { activeMax: 2 } });
+    own.participants.scripts.set("http://busi.test/hang", () => new Promise(() => {}));
+    const steps = Array.from({ length: 5 }, () => ({ action: "http://busi.test/hang" }));
+    const gid = freshGid();
+    await own.post(
+      "submit",
+      sagaBody(gid, { steps, payloads: steps.map(() => "x"), custom_data: '{"concurrent":true}' }),
+    );
+    await expect.poll(() => own.participants.inFlight).toBe(5);
+    const lists = ["all", "resetCronTime", "queryKV?cat=topics", "scanKV"];
+    const v1 = ["transactions", `transactions/${gid}/history`, "topics"].map((path) => `/api/v1/${path}`);
+    for (const path of [...lists, ...v1, "query?gid=nobody"]) {
+      const { status, headers } = await own.get(path);
+      expect([path, status, headers["retry-after"]]).toEqual([path, 503, "1"]);
+    }
+    for (const path of [`query?gid=${gid}`, "/api/v1/status", "/api/v1/targets", "/api/metrics", "/readyz"])
+      expect([path, (await own.get(path)).status]).toEqual([path, 200]);
+    expect((await own.post("forceStop", { gid })).status).toBe(200);
+    await own.close();
+  });
+});
+
 describe("resetCronTime (S-CRON-9, S-HTTP-21)", () => {
   it("makes due what would wait longer, up to the limit, and says whether more may be left", async () => {
     const url = "http://busi.test/far";

@@ -106,6 +106,7 @@ export class Editor {
       limits: inputLimits,
       newGid: () => "",
       timeoutToFailMs: 0,
+      isSwamped: () => false,
     };
     return topicOperations(deps, () => {});
   }

@@ -75,7 +75,7 @@ describe("a request", () => {
     await expect.poll(flood, { timeout: 10_000 }).toMatch(/^HTTP\/1\.1 413 /);
   });
 
-  it("that never ends is 408 at its deadline, chunked or with a content-length too long", async () => {
+  it("that never ends is 408 at its deadline, chunked or with a content-length too long (bad-inputs 5, 6)", async () => {
     const { port } = await listening({ http: { requestTimeoutMs: 300 } });
     for (const head of ["Transfer-Encoding: chunked", "Content-Length: 500"]) {
       const reply = await talk(port, post(submit, head, head.startsWith("T") ? "5\r\nhello\r\n" : "{"));
@@ -85,7 +85,7 @@ describe("a request", () => {
     expect(await talk(port, "POST /api/dtmsvr/submit HTTP/1.1\r\nHost: x\r\nX-")).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  it("whose content-length is too short is 400, and what is left over ends the connection", async () => {
+  it("whose content-length is too short is 400, what is left over ends the connection (bad-inputs 6)", async () => {
     const { c, port } = await listening();
     const gid = freshGid();
     const body = JSON.stringify(sagaBody(gid));

@@ -83,9 +83,10 @@ describe("messages of dtmgimp.Dtm", () => {
     );
   });
 
-  it("take Steps as JSON, `null` and nothing as no steps, and refuse other text", () => {
+  it("take Steps as JSON, `null` as an empty list (D23), nothing as not given, and refuse other text", () => {
     const stepsOf = (Steps: string) => readRequest(encode("DtmRequest", { Steps }), inputLimits).steps;
-    expect(stepsOf("null")).toBeUndefined();
+    expect(stepsOf("null")).toEqual([]);
+    expect(stepsOf("")).toBeUndefined();
     expect(stepsOf(`[{"action":"a","compensate":"c"}]`)).toMatchObject([{ action: "a", compensate: "c" }]);
     for (const bad of ["notjson", "{}", "1", `["x"]`, `[{"action":1}]`])
       expect(() => stepsOf(bad)).toThrow(InvalidInput);

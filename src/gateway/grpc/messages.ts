@@ -67,11 +67,11 @@ function leaseSecondsOf(extra: Readonly<Record<string, string>>): number {
   return Number(text);
 }
 
-/** `Steps` is the JSON text of the array that HTTP has; empty and `null` are none (D23). */
+/** `Steps` is the JSON text of the array that HTTP has. `null`, an empty list of DTM's Go client, is one (D23). */
 function stepsOf(text: string, limits: InputLimits): readonly StepBody[] | undefined {
   if (text === "") return undefined;
   const steps = parseJson(Buffer.from(text, "utf8"), limits, "Steps");
-  if (steps === null) return undefined;
+  if (steps === null) return [];
   if (!Array.isArray(steps)) throw invalid("Steps", "JSON that is no array", "JSON array of steps");
   return readSteps(steps, limits);
 }

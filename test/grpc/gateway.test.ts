@@ -132,6 +132,23 @@ describe("a transaction over gRPC", () => {
     expect((await node.call("Query", {})).code).toBe(3);
   });
 
+  it("whose Steps are `null`, as DTM's Go client sends none, is a success at once (D23, S-SAGA-11)", async () => {
+    expect((await node.call("Submit", { Gid: gid, TransType: "saga", Steps: "null", ...waiting })).code).toBe(0);
+    expect((await node.until(gid, "succeed")).branches).toEqual([]);
+  });
+
+  it("is counted under the names that HTTP has (S-MET-7)", async () => {
+    await node.call("NewGid");
+    await node.call("RegisterBranch", { Gid: "nobody", TransType: "tcc" });
+    const text = await (await fetch(`${node.http}/api/metrics`)).text();
+    for (const [api, status] of [
+      ["newgid", "ok"],
+      ["registerbranch", "fail"],
+    ])
+      expect(text).toMatch(`dtm_server_process_total{type="grpc",api="${api}",status="${status}"}`);
+    expect(text).not.toMatch(/type="grpc",api="[^"]*[A-Z]/);
+  });
+
   it("is rolled back by Abort, with its reason", async () => {
     await node.call("Prepare", { Gid: gid, TransType: "xa" });
     await node.call("RegisterBranch", {
@@ -149,6 +166,7 @@ describe("a transaction over gRPC", () => {
     ["an empty request", "Submit", {}, 3, /gid/],
     ["an unknown type", "Submit", { Gid: "x", TransType: "quantum" }, 3, /trans_type/],
     ["steps that are no JSON", "Submit", { Gid: "x", TransType: "saga", Steps: "notjson" }, 3, /Steps/],
+    ["a saga without Steps", "Submit", { Gid: "x", TransType: "saga" }, 3, /^steps: nothing met/],
     ["a gid of 129 characters", "Prepare", { Gid: "g".repeat(129), TransType: "tcc" }, 3, /gid/],
     ["an unknown gid", "Abort", { Gid: "nobody", TransType: "tcc" }, 5, /no TransGlobal with gid/],
     [

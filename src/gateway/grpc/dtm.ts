@@ -15,7 +15,7 @@ const empty: Result = { message: new Uint8Array(0) };
 export function dtmMethods(operations: Operations, limits: InputLimits): Methods {
   const unary = (name: string, handle: UnaryMethod["handle"]): readonly [string, UnaryMethod] => [
     `/dtmgimp.Dtm/${name}`,
-    { kind: "unary", name: name.charAt(0).toLowerCase() + name.slice(1), handle },
+    { kind: "unary", name: name.toLowerCase(), handle },
   ];
   const plain = (name: string, run: (message: Buffer, context: CallContext) => Promise<Reply>) =>
     unary(name, async (message, context) => emptyResult(await run(message, context)));

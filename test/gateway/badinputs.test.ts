@@ -367,6 +367,17 @@ describe("state", () => {
     await badSaga({ branch_headers: { ["x".repeat(65)]: 1 } }, 400, /^branch_headers\.member: number met/);
     await badSaga({ req_extra: { status: {} } }, 400, /^req_extra\.status: object met, text needed$/);
   });
+  it("11: a query string that is no percent-encoded UTF-8 is 400, and nothing of it is stored", async () => {
+    for (const bad of ["%ff", "%c3", "%e0%80%80", "%", "%zz", "%ed%a0%80", "a%00%ff"]) {
+      const subscribe = `subscribe?topic=${bad}&url=http://a.test/m`;
+      for (const path of [subscribe, `query?gid=${bad}`, `queryKV?cat=topics&key=${bad}`, `all?gid=x&position=${bad}`])
+        refusedAs(await c.get(path), 400, /^query: malformed percent-encoding met/);
+    }
+    for (const path of ["/api/v1/transactions/%ff", "/api/v1/transactions/%ff/history"])
+      expect((await c.get(path)).status, path).toBe(400);
+    expect((await c.get("queryKV?cat=topics")).json.kv).toEqual([]);
+    expect((await c.get("query?gid=%F0%9F%98%80+b%2Bc%25")).status).toBe(200);
+  });
   it("55: a gid with a script tag comes back as JSON text only", async () => {
     const reply = await c.get(`query?gid=${encodeURIComponent("<script>")}`);
     expect(reply.headers["content-type"]).toBe("application/json; charset=utf-8");

@@ -106,6 +106,16 @@ describe("a request", () => {
     expect(await talk(port, good)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
+  it("with bytes that are not ASCII in its query string is 400", async () => {
+    const { port, c } = await listening();
+    for (const bytes of [Buffer.from([0xff]), Buffer.from("é")]) {
+      const line = [Buffer.from("GET /api/dtmsvr/subscribe?url=http://a.test/&topic="), bytes];
+      const rest = Buffer.from(" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      expect(await talk(port, Buffer.concat([...line, rest]))).toMatch(/^HTTP\/1\.1 400 /);
+    }
+    expect((await c.get("queryKV?cat=topics")).json.kv).toEqual([]);
+  });
+
   it("is answered itself when rubbish comes behind it, which gets no answer in its place", async () => {
     const { port } = await listening();
     const body = JSON.stringify(sagaBody(freshGid()));

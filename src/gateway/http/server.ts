@@ -7,6 +7,7 @@ import { type Refusal, refused } from "../../core/input.js";
 import type { Clock } from "../../ports/clock.js";
 import type { ServedMeter } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
+import { invalid } from "../../wire/invalid.js";
 import type { InputLimits } from "../../wire/limits.js";
 import { refusalOf } from "../failure.js";
 import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.js";
@@ -151,6 +152,7 @@ function register(app: FastifyInstance, route: Route, { log, clock, meter }: Htt
 }
 
 function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): HttpRequest {
+  checkQuery(request.raw.url ?? "");
   const query = request.query as Readonly<Record<string, string | readonly string[] | undefined>>;
   const params = request.params as Readonly<Record<string, string | undefined>>;
   return {
@@ -162,6 +164,20 @@ function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): 
     param: (name) => params[name] ?? "",
     waiting: (call) => waits.until(reply.raw, call),
   };
+}
+
+/** The framework keeps what it cannot decode as it stands; here it is bad syntax, and nothing of it is stored. */
+function checkQuery(url: string): void {
+  const at = url.indexOf("?");
+  if (at < 0) return;
+  const query = url.slice(at + 1);
+  if (/[^\x21-\x7e]/.test(query)) throw invalid("query", "a character that is not ASCII", "percent-encoded UTF-8");
+  if (!query.includes("%")) return;
+  try {
+    decodeURIComponent(query);
+  } catch {
+    throw invalid("query", "malformed percent-encoding", "percent-encoded UTF-8");
+  }
 }
 
 function send(reply: FastifyReply, { status, type = jsonType, headers, body }: HttpAnswer): void {

@@ -106,6 +106,21 @@ describe("a request", () => {
     expect(await talk(port, good)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
+  it("of prepareWorkflow that no route gets to see is refused with a text as transaction, too (D20)", async () => {
+    const { port } = await listening({ http: { requestTimeoutMs: 200 } });
+    const path = "/api/dtmsvr/prepareWorkflow";
+    for (const [status, headers] of [
+      [408, "Content-Length: 100"],
+      [431, `X-Big: ${"x".repeat(20_000)}`],
+      [400, "Content-Length: 5\r\nTransfer-Encoding: chunked"],
+    ] as const) {
+      const reply = await talk(port, post(path, headers, ""));
+      expect(reply).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      const body = JSON.parse(reply.slice(reply.indexOf("\r\n\r\n"))) as Record<string, unknown>;
+      expect(body.transaction).toBe(body.message);
+    }
+  });
+
   it("with bytes that are not ASCII in its query string is 400", async () => {
     const { port, c } = await listening();
     for (const bytes of [Buffer.from([0xff]), Buffer.from("é")]) {

@@ -53,7 +53,8 @@ export function refuseBareSocket(error: Error & { readonly code?: string }, sock
     return;
   }
   const { status, words } = rawRefusal(error.code);
-  const body = JSON.stringify({ message: words });
+  // Which route was meant may not be known, so all get what prepareWorkflow's clients need (D20).
+  const body = JSON.stringify({ message: words, transaction: words });
   socket.end(
     `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: ${jsonType}\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

@@ -16,8 +16,7 @@ export function registerBranch(draft: Draft, registration: Registration): Reply 
   if (tx === undefined) return notFound();
   if (tx.type !== type) return otherType(tx, type);
   const taken = type === "workflow" ? "EXISTS" : "REFUSED";
-  if (tx.status !== "prepared")
-    return refused(taken, `no trans with gid: ${tx.gid} status: prepared found, status is '${tx.status}' FAILURE`);
+  if (tx.status !== "prepared") return refused(taken, `no trans with gid: ${tx.gid} status: prepared found FAILURE`);
   if (isStale(tx, registration.executorId, turn.nowMs))
     return refused("EXISTS", `gid ${tx.gid}: stale executor, the lease is held by '${tx.executor?.id}' FAILURE`);
   const found = ops.map(({ op }) => tx.ops.find((other) => other.branchId === branchId && other.op === op));

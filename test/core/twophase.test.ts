@@ -68,13 +68,13 @@ describe.each([
     expect([done.tx!.status, undone.tx!.status]).toEqual(["succeed", "failed"]);
   });
 
-  it("takes no branch after the end was decided (S-HTTP-65)", () => {
+  it("takes no branch after the end was decided, in DTM's words (S-HTTP-65, C-TCC-4)", () => {
     for (const end of [submit(type), abort(type)]) {
       const driver = opened(type, ["01"], { [`${forward} 01`]: "ongoing", [`${backward} 01`]: "ongoing" });
       driver.apply(end);
       const reply = driver.apply(register(type, "02"));
       expect(reply).toMatchObject({ kind: "refused", code: "REFUSED" });
-      expect(reply).toHaveProperty("message", expect.stringMatching(/^no trans with gid: g status: prepared found/));
+      expect(reply).toHaveProperty("message", "no trans with gid: g status: prepared found FAILURE");
       expect(driver.tx!.ops).toHaveLength(2);
     }
   });

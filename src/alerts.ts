@@ -2,6 +2,7 @@
  * The alert webhook (S-RTY-10): who is stuck on which branch, as DTM posts it. Bounded, and tried again (S-BUG-22); a
  * hook that is away delays nothing.
  */
+import { retriedText } from "./core/outcome.js";
 import type { Cancel, Clock } from "./ports/clock.js";
 import type { Log, StuckBranch } from "./ports/observer.js";
 
@@ -46,7 +47,7 @@ export class Alerts {
   }
 
   async #deliver({ gid, status, branch, error, retryCount }: StuckBranch): Promise<void> {
-    const body = JSON.stringify({ branch, error, gid, retry_count: retryCount, status });
+    const body = JSON.stringify({ branch, error: retriedText(error, false), gid, retry_count: retryCount, status });
     for (let nth = 1, waitMs = tries.firstMs; ; nth++, waitMs *= 2) {
       const why = await this.#post(body);
       if (why === undefined || this.#closed) return;

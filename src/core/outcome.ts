@@ -22,5 +22,14 @@ function whatIsWaitedFor(tx: Transaction, blocked: Readonly<Record<number, strin
   if (op === undefined) return tx.check ? `asked ${tx.queryPrepared}: ${tx.check.lastError}` : "not finished";
   const held = blocked[index];
   const branch = `branch ${op.branchId} ${op.op} ${op.url}`;
-  return held === undefined ? `${branch} is retried: ${op.tries?.lastError}` : `${branch} is blocked by ${held}`;
+  if (held !== undefined) return `${branch} is blocked by ${held}`;
+  return `${branch}: ${retriedText(op.tries?.lastError ?? "", op.tries?.unknowns === 0)}`;
+}
+
+/**
+ * What is said of a call that is made again: in DTM's words, which somebody may look for (S-ODD-18), where the answer was
+ * no clear one.
+ */
+export function retriedText(lastError: string, onlyOngoing: boolean): string {
+  return onlyOngoing ? `is asked again: ${lastError}` : `unkown result will be retried: ${lastError}`;
 }

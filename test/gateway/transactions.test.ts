@@ -201,10 +201,34 @@ describe("prepare, submit, abort and forceStop by stored status (S-HTTP-31…43)
     const body = sagaBody(gid, { steps: [{ action: "http://busi.test/broken" }], wait_result: true });
     const reply = await c.post("submit", body);
     expect([reply.status, reply.json.dtm_result]).toEqual([425, "ONGOING"]);
-    expect(reply.json.message).toMatch(/branch 01 action http:\/\/busi\.test\/broken .*out of order/);
+    expect(reply.json.message).toMatch(/branch 01 action http:\/\/busi\.test\/broken: .*out of order/);
     expect((await c.stored(gid))?.status).toBe("submitted");
     expect((await c.post("resetNextCronTime", { gid })).json).toEqual(ok);
     await expect.poll(() => c.participants.of(gid).length, patient).toBe(2);
+  });
+
+  it("S-ODD-18, S-RES-15: who waits is told of an unclear answer in DTM's words, of a clear one not", async () => {
+    const url = "http://busi.test/unclear";
+    let said: { outcome: "unknown" | "ongoing" | "failure"; detail: string } = {
+      outcome: "unknown",
+      detail: "resp 500",
+    };
+    c.participants.scripts.set(url, () => said);
+    const submit = async (type: string) =>
+      (
+        await c.post("submit", {
+          ...sagaBody(freshGid()),
+          trans_type: type,
+          steps: [{ action: url }],
+          wait_result: true,
+        })
+      ).json.message;
+    expect(await submit("saga")).toMatch(/branch 01 action \S+: unkown result will be retried: resp 500, status is/);
+    said = { outcome: "failure", detail: "resp 409 FAILURE" };
+    expect(await submit("msg")).toMatch(/unkown result will be retried: resp 409 FAILURE, status is/);
+    said = { outcome: "ongoing", detail: "resp 425" };
+    expect(await submit("saga")).toMatch(/branch 01 action \S+: is asked again: resp 425, status is/);
+    c.participants.scripts.delete(url);
   });
 
   it("D9: FAILURE from a compensation is retried and shown as a contract violation", async () => {

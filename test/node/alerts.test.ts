@@ -36,13 +36,19 @@ function alerts(url: string) {
 }
 
 describe("alerts", () => {
-  it("posts DTM's JSON", async () => {
+  it("posts DTM's JSON, with its words for what is asked again (S-RTY-10, S-ODD-18)", async () => {
     const { url, bodies } = await hook(200);
     const w = alerts(url);
     w.alerts.send(stuck);
     await expect.poll(() => bodies.length).toBe(1);
     const { gid, status, branch, error } = stuck;
-    expect(JSON.parse(bodies[0]!)).toEqual({ gid, status, branch, error, retry_count: 3 });
+    expect(JSON.parse(bodies[0]!)).toEqual({
+      gid,
+      status,
+      branch,
+      error: `unkown result will be retried: ${error}`,
+      retry_count: 3,
+    });
   });
 
   it("S-BUG-22: tries a hook again that was away, later each time, and says when it gives up", async () => {

@@ -15,8 +15,8 @@ import type { Commit, Stored } from "../ports/store.js";
 import type { KeyValues } from "../ports/topics.js";
 import { commitBytes } from "./bytes.js";
 import { callOf } from "./call.js";
+import { CallsInProgress } from "./calls.js";
 import type { Committed } from "./committer.js";
-import type { Ticket } from "./dispatcher.js";
 import { type Creating, creates, durableElsewhere, type End, type Message } from "./message.js";
 import type { Place } from "./recovery.js";
 import { Replies } from "./replies.js";
@@ -37,7 +37,7 @@ export class Actor {
   readonly #optimistic: boolean;
   readonly #ended: (actor: Actor, end: End, unread: readonly Message[]) => void;
   readonly #mailbox: Message[] = [];
-  readonly #calls = new Map<number, Ticket>();
+  readonly #calls = new CallsInProgress();
   readonly #replies: Replies;
   #tx: Transaction | undefined;
   /** The head as the store has it; only its lookup fields and `wakeAtMs` are looked at. */
@@ -47,8 +47,11 @@ export class Actor {
   #busy = false;
   #over = false;
   #wakeAtMs: number | undefined;
-  /** An op found its target's queue full; its place there is a time only, so the actor need not be in memory for it. */
-  #turnedAway = false;
+  /**
+   * Ops that found their target's queue full, with the target: their place there is a time only, so the actor need not
+   * be in memory for it.
+   */
+  readonly #turnedAway = new Map<number, string>();
 
   /**
    * @param optimistic may suppose that a gid that is to be created is new, and let the store find out. An actor that
@@ -78,7 +81,7 @@ export class Actor {
 
   /** A call is on the wire. */
   get calling(): boolean {
-    return this.#onWire() > 0;
+    return this.#calls.onWire > 0;
   }
 
   /** A turn is under way: its commit may not be durable yet. */
@@ -123,7 +126,7 @@ export class Actor {
   end(end: End): void {
     if (this.#over) return;
     this.#over = true;
-    for (const ticket of this.#calls.values()) ticket.withdraw();
+    this.#withdraw([]);
     this.#services.timers.clear(this.gid);
     this.#replies.close();
     this.#ended(this, end, this.#mailbox.splice(0));
@@ -239,7 +242,7 @@ export class Actor {
     }
     const tx = decision.tx!;
     this.#withdraw(decision.calls);
-    const rests = decision.calls.length === 0 && this.#onWire() === 0;
+    const rests = decision.calls.length === 0 && !this.calling;
     const head = headToWrite(this.#head, tx, rests, decision.wakeAtMs);
     const retryOf = retryRecordOf(decision.events);
     const row = { version: tx.version, retryOf, events: decision.events };
@@ -278,20 +281,18 @@ export class Actor {
     this.#next();
   }
 
-  #onWire(): number {
-    let count = 0;
-    for (const { state } of this.#calls.values()) if (state === "wire") count++;
-    return count;
+  /** After the commit: answer, call, and note when to wake. Who asks for the transaction sees what holds its calls. */
+  #act(message: Message, decision: Decision): void {
+    const { tx, reply } = decision;
+    this.#wakeAtMs = decision.wakeAtMs;
+    this.#turnedAway.clear();
+    if (reply?.kind !== "transaction") this.#answer(message, decision);
+    if (tx !== undefined) this.#goOn(tx, decision);
+    if (reply?.kind === "transaction") this.#answer(message, decision);
   }
 
-  /** After the commit: answer, call, and note when to wake. */
-  #act(message: Message, decision: Decision): void {
+  #goOn(tx: Transaction, decision: Decision): void {
     const { observer, timers } = this.#services;
-    const { tx } = decision;
-    this.#wakeAtMs = decision.wakeAtMs;
-    this.#turnedAway = false;
-    this.#answer(message, decision);
-    if (tx === undefined) return;
     for (const { op, tries } of decision.alerts) {
       const branch = op === CHECK ? tx.queryPrepared : tx.ops[op]!.url;
       observer.stuck({ gid: tx.gid, status: tx.status, branch, error: tries.lastError, retryCount: tries.unknowns });
@@ -322,9 +323,7 @@ export class Actor {
   }
 
   #blocked(): Record<number, string> {
-    const blocked: Record<number, string> = {};
-    for (const [op, { blockedBy }] of this.#calls) if (blockedBy !== undefined) blocked[op] = blockedBy;
-    return blocked;
+    return { ...Object.fromEntries(this.#turnedAway), ...this.#calls.held() };
   }
 
   /** Its calls that are held back do not go any more: somebody else will make them. */
@@ -334,11 +333,7 @@ export class Actor {
 
   /** What is held back and not wanted any more must not go while the decision is on its way to the store (S8). */
   #withdraw(wanted: readonly number[]): void {
-    for (const [op, ticket] of this.#calls) {
-      if (wanted.includes(op) || ticket.state !== "held") continue;
-      ticket.withdraw();
-      this.#calls.delete(op);
-    }
+    this.#calls.withdraw(wanted);
   }
 
   /** Hands over what should be in progress and is not. */
@@ -367,16 +362,16 @@ export class Actor {
       },
     });
     if (typeof ticket === "object") this.#calls.set(op, ticket);
-    else this.#comeAgain(ticket);
+    else this.#comeAgain(op, target.target, ticket);
   }
 
   /** Its place in the line is `atMs`, unless it has an earlier one from before it left memory. */
-  #comeAgain(atMs: number): void {
+  #comeAgain(op: number, target: string, atMs: number): void {
     const { timers, clock } = this.#services;
     const planned = timers.at(this.gid) ?? 0;
     const placeMs = planned > clock.nowMs() ? Math.min(planned, atMs) : atMs;
     this.#wakeAtMs = Math.min(this.#wakeAtMs ?? Number.POSITIVE_INFINITY, placeMs);
-    this.#turnedAway = true;
+    this.#turnedAway.set(op, target);
   }
 
   #storedWake(): number {
@@ -391,9 +386,9 @@ export class Actor {
   #rest(): void {
     const tx = this.#tx;
     const final = tx !== undefined && isFinal(tx);
-    const goesOn = [...this.#calls.values()].some(({ blockedBy }) => blockedBy === undefined);
-    if (tx !== undefined && (final || !goesOn)) this.#replies.release((of) => heldReply(tx, of, this.#blocked()));
+    if (tx !== undefined && (final || !this.#calls.goOn))
+      this.#replies.release((of) => heldReply(tx, of, this.#blocked()));
     if (tx === undefined || final) return this.end("final");
-    if (this.resting && (this.#turnedAway || this.#storedWake() > this.#horizon())) this.end("rests");
+    if (this.resting && (this.#turnedAway.size > 0 || this.#storedWake() > this.#horizon())) this.end("rests");
   }
 }

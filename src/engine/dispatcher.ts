@@ -28,8 +28,9 @@ const leaseMarginMs = 300;
 /** A call handed over. */
 export interface Ticket {
   readonly state: "held" | "wire" | "done";
-  /** The target whose breaker holds it back; `undefined` when it only waits for a place, or is on the wire. */
-  readonly blockedBy: string | undefined;
+  readonly target: string;
+  /** Its target's breaker holds it back: it does not only wait for a place. */
+  readonly isBlocked: boolean;
   /** Gives up a call that is held back; one on the wire goes on. */
   withdraw(): void;
 }
@@ -129,8 +130,9 @@ export class Dispatcher implements Targets {
       call,
       lane,
       sender,
-      get blockedBy() {
-        return this.state === "held" && lane.breaker.state !== "closed" ? target.target : undefined;
+      target: target.target,
+      get isBlocked() {
+        return this.state === "held" && lane.breaker.state !== "closed";
       },
       withdraw: () => this.#withdraw(entry),
     };

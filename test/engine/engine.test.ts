@@ -15,6 +15,21 @@ async function stateOf({ engine }: World, gid: string): Promise<Transaction> {
   return reply.transaction;
 }
 
+describe("a query", () => {
+  it("shows the target that a call waits for: for want of a place in its line, or even in its queue", async () => {
+    const w = world({ dispatch: { perOrigin: 2, perNode: 100, waitingPerTarget: 1, targets: 100 } });
+    w.participants.scripts.set(a, () => new Promise(() => {}));
+    for (const gid of ["g1", "g2", "held", "away"]) await w.ask(gid, { kind: "submit", submission: saga([a]) });
+    await settle();
+    expect(w.engine.stats()).toMatchObject({ callsInFlight: 2, callsWaiting: 1, resident: 3 });
+    const blocked = async (gid: string) => {
+      const reply = await w.ask(gid, { kind: "query" });
+      return reply.kind === "transaction" ? reply.blocked : reply;
+    };
+    expect(await Promise.all(["g1", "held", "away"].map(blocked))).toEqual([{}, { 1: a }, { 1: a }]);
+  });
+});
+
 describe("one transaction", () => {
   it("runs a saga forward, one action after the other, and answers a held submit when it has succeeded", async () => {
     const w = world();

@@ -3,6 +3,7 @@
  * input. Checked here so far that the core can rely on it; kept as it was sent.
  */
 import { readDelayS } from "../core/pattern/msg.js";
+import { memberOf } from "../core/pattern/pattern.js";
 import { findCycle, readOrder } from "../core/pattern/saga.js";
 import type { TransType } from "../core/transaction.js";
 import { classOf, InvalidInput, invalid } from "./invalid.js";
@@ -30,8 +31,8 @@ export function readCustomData(type: TransType, text: string, steps: number, lim
   return canonical(data);
 }
 
-function checkOrder(data: { concurrent?: unknown; orders?: unknown }, text: string, steps: number): void {
-  const { concurrent, orders } = data;
+function checkOrder(data: object, text: string, steps: number): void {
+  const [concurrent, orders] = [memberOf(data, "concurrent"), memberOf(data, "orders")];
   if (concurrent !== undefined && concurrent !== null && typeof concurrent !== "boolean")
     throw invalid("custom_data.concurrent", classOf(concurrent), "true or false");
   if (orders === undefined || orders === null) return;

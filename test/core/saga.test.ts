@@ -74,6 +74,18 @@ describe("a sequential saga", () => {
 describe("a concurrent saga", () => {
   const concurrent = `{"concurrent":true,"orders":{"2":[0,1],"3":[2]}}`;
 
+  it("is one whatever the case of the names in its custom data (S-ODD-19)", () => {
+    const calls = (customData: string) => {
+      const driver = saga(5, {}, customData);
+      driver.rest();
+      return driver.calls;
+    };
+    const sequential = calls("");
+    expect(calls(concurrent)).not.toEqual(sequential);
+    expect(calls(`{"Concurrent":true,"ORDERS":{"2":[0,1],"3":[2]}}`)).toEqual(calls(concurrent));
+    expect(calls(`{"Concurrent":true,"concurrent":false}`)).toEqual(sequential);
+  });
+
   it("starts at once what waits for nothing, the rest after its predecessors", () => {
     const driver = saga(5, {}, concurrent);
     expect(driver.calls).toEqual(["action 01", "action 02", "action 05"]);

@@ -270,6 +270,8 @@ describe("headers and options", () => {
       await badSaga(custom(orders), 400, /^custom_data/);
     expect((await c.post("submit", sagaBody(freshGid(), custom({ 2: [0, 1], 0: null })))).status).toBe(200);
     await badSaga({ ...steps(2), custom_data: '{"orders":{"0":[1]}}' }, 400, /cycle/);
+    await badSaga({ ...steps(2), custom_data: '{"Orders":{"0":[1]}}' }, 400, /cycle/);
+    await badSaga({ custom_data: '{"Concurrent":1}' }, 400, /^custom_data\.concurrent: number met/);
   });
   const numbers = (name: string, wrong: readonly unknown[], right: readonly number[]) => async () => {
     for (const value of wrong) await badSaga({ [name]: value }, 400, new RegExp(`^${name}`));

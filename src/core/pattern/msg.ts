@@ -10,6 +10,7 @@ import {
   failureText,
   finish,
   finished,
+  memberOf,
   type Next,
   type Pattern,
   rest,
@@ -26,7 +27,7 @@ export function readDelayS(customData: string): unknown {
   if (customData === "") return 0;
   const data: unknown = JSON.parse(customData);
   if (typeof data !== "object" || data === null) return 0;
-  return Object.entries(data).findLast(([name]) => name.toLowerCase() === "delay")?.[1] ?? 0;
+  return memberOf(data, "delay") ?? 0;
 }
 
 /** A topic becomes one branch per subscriber: `01-01`, `01-02`, … or plain `01` when there is just one (S-GEN-10). */

@@ -30,6 +30,11 @@ export interface Pattern {
   deadline(tx: Transaction): { readonly atMs: number; event(nowMs: number): Event } | undefined;
 }
 
+/** A member of `custom_data`, its name in any case as Go's decoder takes it; of several the last counts (S-ODD-19). */
+export function memberOf(data: object, name: string): unknown {
+  return Object.entries(data).findLast(([found]) => found.toLowerCase() === name)?.[1];
+}
+
 /** Nothing to do until a client says something. */
 export const rest: Next = { kind: "rest", untilMs: undefined };
 

@@ -11,6 +11,7 @@ import {
   failureText,
   finish,
   finished,
+  memberOf,
   type Next,
   type Pattern,
   rest,
@@ -28,13 +29,14 @@ export interface SagaOrder {
 
 const sequential: SagaOrder = { concurrent: false, orders: new Map() };
 
-/** Reads `custom_data` of a saga: `{"concurrent":true,"orders":{"2":[0,1]}}`. @throws on text that is not JSON. */
+/** Reads `custom_data` of a saga: `{"concurrent":true,"orders":{"2":[0,1]}}`, names in any case. @throws on other text */
 export function readOrder(customData: string): SagaOrder {
   if (customData === "") return sequential;
-  const data = JSON.parse(customData) as { concurrent?: unknown; orders?: Record<string, number[]> | null } | null;
+  const data: unknown = JSON.parse(customData);
   if (data === null || typeof data !== "object") return sequential;
-  const orders = Object.entries(data.orders ?? {}).map(([step, before]) => [Number(step), before ?? []] as const);
-  return { concurrent: data.concurrent === true, orders: new Map(orders) };
+  const named = (memberOf(data, "orders") ?? {}) as Record<string, number[] | null>;
+  const orders = Object.entries(named).map(([step, before]) => [Number(step), before ?? []] as const);
+  return { concurrent: memberOf(data, "concurrent") === true, orders: new Map(orders) };
 }
 
 /** A step that can never start because it waits for itself in the end, or `undefined`. Needs existing steps. */

@@ -2,11 +2,11 @@
  * The two requests that only workflows know: prepareWorkflow opens one or hands its progress to the next executor,
  * finishWorkflow (a workflow's submit) records the end that its own code reached (S-WF-2, S-WF-5).
  */
-
 import type { Draft } from "./draft.js";
 import { type Refusal, type Reply, type Request, refused, type Submission } from "./input.js";
 import { shortened } from "./pattern/pattern.js";
 import { notFound, otherType } from "./refusal.js";
+import type { Transaction } from "./transaction.js";
 
 /**
  * Creates the workflow by `create`, or gives the stored one, whatever its status; other name or input is refused
@@ -20,6 +20,7 @@ export function prepareWorkflow(draft: Draft, submission: Submission, create: ()
     return { kind: "transaction", transaction: draft.tx, ...(submission.lease && { lease: "granted" }) };
   }
   if (tx.type !== "workflow") return otherType(tx, "workflow");
+  if (tx.version === 0) return ofHead(tx);
   if (!sameInput(tx.customData, submission.customData))
     return refused(
       "REFUSED",
@@ -32,6 +33,16 @@ export function prepareWorkflow(draft: Draft, submission: Submission, create: ()
   const leaseMs = seconds * 1000;
   draft.record({ kind: "leased", atMs: turn.nowMs, executor: { id, leaseMs, untilMs: turn.nowMs + leaseMs } });
   return { kind: "transaction", transaction: draft.tx, lease: "granted" };
+}
+
+/**
+ * Retention took the journal, and with it name, input and result (D26). A failure can still be told, for status and
+ * reason are all that its client reads; a success cannot, its client would take an empty result for the real one.
+ */
+function ofHead(tx: Transaction): Reply {
+  if (tx.status === "failed") return { kind: "transaction", transaction: tx };
+  const gone = "its name, input and result are no longer kept (Store.FinishedDataExpire)";
+  return refused("EXISTS", `gid ${tx.gid}: the workflow ended as '${tx.status}', ${gone}. FAILURE`);
 }
 
 /** Same name and data, whatever the order of the keys. Both texts are JSON or empty. */

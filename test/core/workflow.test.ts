@@ -2,6 +2,8 @@
  * Workflows: progress, the end, callbacks (D10), leases (C-WF-7) and refusals (C-WF-8, C-WF-10, D3).
  */
 import { describe, expect, it } from "vitest";
+import { decide } from "../../src/core/decide.js";
+import { headOf, restoreFromHead } from "../../src/core/head.js";
 import { Driver, startMs } from "./driver.js";
 import { participants, prepare, prepareWorkflow, register, submit } from "./submissions.js";
 
@@ -38,6 +40,22 @@ describe("a workflow's progress", () => {
     expect(driver.apply(prepareWorkflow({ customData: `{"data":"e30=","name":"wf"}` }))).toMatchObject({
       kind: "transaction",
     });
+  });
+
+  it("is told from what retention leaves: a failure as it was, a success not without its result (D26, S-WF-2)", () => {
+    const ask = (how: "succeed" | "failed", input = prepareWorkflow()) => {
+      const driver = workflow();
+      driver.apply(end(how, how === "failed" ? "no stock" : "", "cmVz"));
+      return decide(restoreFromHead(headOf(driver.tx!, undefined)), input, driver.turn());
+    };
+    const failed = ask("failed");
+    expect(failed.reply).toMatchObject({ transaction: { status: "failed", rollbackReason: "no stock" } });
+    const succeeded = ask("succeed");
+    expect(succeeded.reply).toMatchObject({ kind: "refused", code: "EXISTS" });
+    expect(succeeded.reply).toHaveProperty("message", expect.stringMatching(/ended as 'succeed'.*no longer kept/));
+    for (const { events } of [failed, succeeded]) expect(events).toEqual([]);
+    const lease = { executorId: "e", seconds: 5 };
+    expect(ask("failed", prepareWorkflow({ lease })).reply).not.toHaveProperty("lease");
   });
 
   it("takes a step once, again with the same content, never with another (D3)", () => {

@@ -27,8 +27,8 @@ function whatIsWaitedFor(tx: Transaction, blocked: Readonly<Record<number, strin
 }
 
 /**
- * What is said of a call that is made again: in DTM's words, which somebody may look for (S-ODD-18), where the answer was
- * no clear one.
+ * What is said of a call that is made again: where the answer was no clear one in DTM's words, which somebody may look
+ * for (S-ODD-18).
  */
 export function retriedText(lastError: string, onlyOngoing: boolean): string {
   return onlyOngoing ? `is asked again: ${lastError}` : `unkown result will be retried: ${lastError}`;

@@ -29,7 +29,7 @@ export interface SagaOrder {
 
 const sequential: SagaOrder = { concurrent: false, orders: new Map() };
 
-/** Reads `custom_data` of a saga: `{"concurrent":true,"orders":{"2":[0,1]}}`, names in any case. @throws on other text */
+/** Reads `custom_data` of a saga: `{"concurrent":true,"orders":{"2":[0,1]}}`. @throws on text that is not JSON. */
 export function readOrder(customData: string): SagaOrder {
   if (customData === "") return sequential;
   const data: unknown = JSON.parse(customData);

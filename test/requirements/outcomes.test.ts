@@ -97,10 +97,10 @@ const table: readonly (readonly [string, Case, Effects])[] = [
     "S-RES-13: workflow callback",
     { call: "callback 00", requests: [prepareWorkflow(), register("workflow", "01")] },
     {
-      success: ["-", "prepared", 10],
-      failure: ["-", "prepared", 10],
+      success: ["-", "prepared", 20], // one interval passed before this one already (D10)
+      failure: ["-", "prepared", 20],
       ongoing: ["-", "prepared", 10],
-      unknown: ["-", "prepared", 10],
+      unknown: ["-", "prepared", 20],
     },
   ],
 ];
@@ -130,6 +130,6 @@ describe("what an outcome does", () => {
         expect(effect).toEqual(effects[outcome]);
         if (effect[2] === undefined) expect(waits).toEqual([]);
         else if (outcome === "ongoing") expect(new Set(waits.slice(0, 5))).toEqual(new Set([10]));
-        else expect(waits.slice(0, 4)).toEqual([10, 20, 40, 80]);
+        else expect(waits.slice(0, 3)).toEqual([1, 2, 4].map((times) => times * effect[2]!));
       });
 });

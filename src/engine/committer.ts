@@ -155,51 +155,51 @@ export class Committer {
     return this.#queue.splice(0, gids.size);
   }
 
-  /** Verdicts of a batch, however long it takes; `undefined` when it was given up. */
-  async #flush(batch: readonly Waiting[]): Promise<readonly Committed[] | undefined> {
+  /**
+   * Verdicts of a batch, however long it takes; `undefined` when it was given up. One in doubt is settled, and from
+   * then on never simply sent again.
+   */
+  async #flush(batch: readonly Waiting[], inDoubt = false): Promise<readonly Committed[] | undefined> {
     const commits = batch.map(({ commit }) => commit);
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
       try {
-        if (!this.#mayWrite()) throw new StoreUnavailable("the lease of this node is over, it stands still");
-        const startedMs = this.#clock.monotonicMs();
-        const verdicts = await this.#store.commit(commits);
-        this.#observer.flushed(commits.length, this.#clock.monotonicMs() - startedMs);
+        const verdicts = await (inDoubt ? this.#store.settle(commits) : this.#send(commits));
         this.#available();
         return verdicts;
       } catch (error) {
-        if (error instanceof StoreRefused) {
+        if (error instanceof StoreInDoubt && !inDoubt) return this.#flush(batch, true);
+        if (!(error instanceof StoreUnavailable || error instanceof StoreInDoubt)) {
           this.#available(); // it has spoken; else a node with no other work would refuse all for ever
-          return this.#halve(batch, error);
+          return this.#halve(batch, error, inDoubt);
         }
-        if (error instanceof StoreInDoubt) return this.#settle(commits);
         this.#unavailable(error);
         if (!(await this.#again(waitMs))) return undefined;
       }
     }
   }
 
-  async #halve(batch: readonly Waiting[], error: StoreRefused): Promise<readonly Committed[] | undefined> {
+  async #send(commits: readonly Commit[]): Promise<readonly Committed[]> {
+    if (!this.#mayWrite()) throw new StoreUnavailable("the lease of this node is over, it stands still");
+    const startedMs = this.#clock.monotonicMs();
+    const verdicts = await this.#store.commit(commits);
+    this.#observer.flushed(commits.length, this.#clock.monotonicMs() - startedMs);
+    return verdicts;
+  }
+
+  /**
+   * Some commit is at fault: the store refuses it, or handling it meets an error of which no adapter says that it will
+   * pass. Those beside it are stored, it alone is not.
+   */
+  async #halve(batch: readonly Waiting[], error: unknown, inDoubt: boolean): Promise<readonly Committed[] | undefined> {
     if (batch.length === 1) {
-      this.#log.error("commit_refused", { gid: batch[0]!.commit.gid, cause: String(error) });
+      const event = error instanceof StoreRefused ? "commit_refused" : "store_failed";
+      this.#log.error(event, { gid: batch[0]!.commit.gid, cause: String(error) });
       return ["refused"];
     }
     const middle = batch.length >> 1;
-    const first = await this.#flush(batch.slice(0, middle));
-    const second = first && (await this.#flush(batch.slice(middle)));
+    const first = await this.#flush(batch.slice(0, middle), inDoubt);
+    const second = first && (await this.#flush(batch.slice(middle), inDoubt));
     return second && [...first, ...second];
-  }
-
-  async #settle(commits: readonly Commit[]): Promise<readonly Committed[] | undefined> {
-    for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
-      try {
-        const verdicts = await this.#store.settle(commits);
-        this.#available();
-        return verdicts;
-      } catch (error) {
-        this.#unavailable(error);
-        if (!(await this.#again(waitMs))) return undefined;
-      }
-    }
   }
 
   /** Waits before a store that takes nothing is asked again; `false` when nobody wants to know any more. */
@@ -222,7 +222,6 @@ export class Committer {
   }
 
   #unavailable(error: unknown): void {
-    if (!(error instanceof StoreUnavailable)) this.#log.error("store_failed", { cause: String(error) });
     if (this.#unavailableSinceMs !== undefined) return;
     this.#unavailableSinceMs = this.#clock.monotonicMs();
     this.#log.warn("store_unavailable", { cause: String(error) });

@@ -73,10 +73,12 @@ export interface Store {
    * @throws StoreUnavailable nothing was written, the same batch may be tried again later
    * @throws StoreRefused nothing was written, some row of the batch cannot be stored ever
    * @throws StoreInDoubt it is unknown whether the batch was written; `settle` finds out
+   * Any other error counts as a refusal: only what may pass by itself is StoreUnavailable.
    */
   commit(batch: readonly Commit[]): Promise<readonly Verdict[]>;
   /**
    * Decides a batch whose `commit` threw StoreInDoubt: afterwards each commit is durably there (`ok`) or never will be.
+   * @throws as `commit`; the batch is still to be settled then
    */
   settle(batch: readonly Commit[]): Promise<readonly Verdict[]>;
   /** Folded transactions in input order, `undefined` for unknown gids. @throws StoreUnavailable */

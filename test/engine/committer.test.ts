@@ -43,7 +43,10 @@ interface Setup {
   readonly log: string[];
 }
 
-function setup(limits = { commitsMax: 8, bytesMax: 8000 }): Setup {
+function setup(
+  limits = { commitsMax: 8, bytesMax: 8000 },
+  defect: (batch: readonly Commit[]) => void = () => {},
+): Setup {
   const store = new MemoryStore((shard) => (shard === 9 ? 8 : 7));
   const clock = virtualClock();
   const flushes: (readonly Commit[])[] = [];
@@ -52,6 +55,7 @@ function setup(limits = { commitsMax: 8, bytesMax: 8000 }): Setup {
   const spied: Pick<Store, "commit" | "settle"> = {
     commit(batch) {
       flushes.push(batch);
+      defect(batch);
       return store.commit(batch);
     },
     settle: (batch) => store.settle(batch),
@@ -102,6 +106,35 @@ describe("the committer", () => {
       { numRuns: 200 },
     );
     expect([...met].sort()).toEqual(["conflict", "fenced", "ok", "refused"]);
+  });
+
+  it("takes a flush apart on which the store fails in no known way: the commit that brings it about stands alone", async () => {
+    const { store, committer, clock, log } = setup(undefined, (batch) => {
+      if (batch.some(({ gid }) => gid === "g5")) throw new TypeError("a value without a form");
+    });
+    const told: Committed[] = [];
+    for (let i = 0; i < 8; i++)
+      committer.add(commitOf(i, "good"), 100, (result) => {
+        told[i] = result;
+      });
+    await clock.advance(1000);
+    expect(told).toEqual(told.map((_, i) => (i === 5 ? "refused" : "ok")));
+    expect(told).toHaveLength(8);
+    expect(log).toEqual(["store_failed"]);
+    expect((await store.load(["g4", "g5"])).map((stored) => stored === undefined)).toEqual([false, true]);
+  });
+
+  it("takes apart what is in doubt and refused, too: what the store has stays, what it refuses stands alone", async () => {
+    const { store, committer, clock } = setup();
+    store.faults.refusedGids.add("g3");
+    store.faults.nextCommits.push("doubtLost");
+    const told: Committed[] = [];
+    for (let i = 0; i < 6; i++)
+      committer.add(commitOf(i, "good"), 100, (result) => {
+        told[i] = result;
+      });
+    await clock.advance(10_000);
+    expect(told).toEqual(["ok", "ok", "ok", "refused", "ok", "ok"]);
   });
 
   it("tells nothing while the store is down, and all once it is back, without being asked again", async () => {

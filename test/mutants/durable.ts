@@ -51,7 +51,7 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "a doubtful commit is taken as lost",
     file: "src/engine/committer.ts",
-    find: "        if (error instanceof StoreInDoubt) return this.#settle(commits);\n",
+    find: "        if (error instanceof StoreInDoubt && !inDoubt) return this.#flush(batch, true);\n",
     replace: "",
     tests: [crashes],
     rule: "in doubt",
@@ -59,7 +59,7 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "one bad commit takes the others along",
     file: "src/engine/committer.ts",
-    find: "return this.#halve(batch, error);",
+    find: "return this.#halve(batch, error, inDoubt);",
     replace: `return batch.map(() => "refused" as const);`,
     tests: [crashes],
     rule: "L3",

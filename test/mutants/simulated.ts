@@ -162,14 +162,14 @@ const engine: readonly SimulatedMutant[] = [
   {
     name: "a doubtful commit is taken as written",
     file: "src/engine/committer.ts",
-    find: "if (error instanceof StoreInDoubt) return this.#settle(commits);",
+    find: "if (error instanceof StoreInDoubt && !inDoubt) return this.#flush(batch, true);",
     replace: `if (error instanceof StoreInDoubt) return commits.map(() => "ok" as const);`,
     rules: ["S1", "S5"],
   },
   {
     name: "one bad commit takes the others along",
     file: "src/engine/committer.ts",
-    find: "return this.#halve(batch, error);",
+    find: "return this.#halve(batch, error, inDoubt);",
     replace: `return batch.map(() => "refused" as const);`,
     rules: ["L1"],
   },

@@ -66,8 +66,7 @@ export class MemoryStore implements Store, KeyValues {
 
   async commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
     const fault = this.#faultOfCommit();
-    const refused = batch.find((commit) => this.faults.refusedGids.has(commit.gid));
-    if (refused !== undefined) throw new StoreRefused(`gid ${refused.gid}: refused by a fault of the test`);
+    if (fault !== "doubtLost") this.#mustBeTaken(batch);
     if (fault === "doubtLost") throw new StoreInDoubt("answer of the commit lost");
     const verdicts = this.#apply(batch);
     if (fault === "doubtWritten") throw new StoreInDoubt("answer of the commit lost");
@@ -76,6 +75,7 @@ export class MemoryStore implements Store, KeyValues {
 
   async settle(batch: readonly Commit[]): Promise<readonly Verdict[]> {
     this.#mustBeUp();
+    this.#mustBeTaken(batch.filter((commit) => !this.#holds(commit)));
     return batch.map((commit) => (this.#holds(commit) ? "ok" : this.#apply([commit])[0]!));
   }
 
@@ -237,6 +237,11 @@ export class MemoryStore implements Store, KeyValues {
     this.#waking.set(shard, waking);
     if (head.wakeAtMs === undefined) waking.delete(id);
     else waking.set(id, entry);
+  }
+
+  #mustBeTaken(batch: readonly Commit[]): void {
+    const refused = batch.find((commit) => this.faults.refusedGids.has(commit.gid));
+    if (refused !== undefined) throw new StoreRefused(`gid ${refused.gid}: refused by a fault of the test`);
   }
 
   #holds({ gid, id, row }: Commit): boolean {

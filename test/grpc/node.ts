@@ -32,7 +32,10 @@ export interface Received {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** `fail`, `ongoing` and `hang` in the path say how a participant answers; everything else is a yes. */
+/**
+ * `fail`, `ongoing` and `hang` in the path say how a participant answers; everything else is a yes. `slow` leaves the
+ * first call of a transaction without an answer (HTTP).
+ */
 export interface Participants {
   readonly http: string;
   readonly grpc: string;
@@ -57,7 +60,7 @@ export async function startTestNode(): Promise<TestNode> {
   const flags = { HttpPort: "0", GrpcPort: "0", "Store.Url": "memory:", LogLevel: "error" };
   const node = await startNode(loadConfig({ flags, environment: {}, readFile: () => "" }).config);
   const address = node.addresses.grpc ?? "";
-  const client = new grpc.Client(address, grpc.credentials.createInsecure());
+  const client = connectGrpc(address);
   const { http } = node.addresses;
   const ask: TestNode["ask"] = async (path, body) => {
     const response = await fetch(http + path, body && { method: "POST", body: JSON.stringify(body) });
@@ -67,8 +70,7 @@ export async function startTestNode(): Promise<TestNode> {
     http,
     address,
     ask,
-    call: (rpc, request = {}, options = {}, metadata = new grpc.Metadata()) =>
-      invoke(client, rpc, request, options, metadata),
+    call: client.call,
     async until(gid, ...statuses) {
       const end = Date.now() + 10_000;
       for (;;) {
@@ -83,6 +85,16 @@ export async function startTestNode(): Promise<TestNode> {
       client.close();
       await node.close(2000);
     },
+  };
+}
+
+/** An ordinary client of DTM's service. */
+export function connectGrpc(address: string): Pick<TestNode, "call"> & { close(): void } {
+  const client = new grpc.Client(address, grpc.credentials.createInsecure());
+  return {
+    call: (rpc, request = {}, options = {}, metadata = new grpc.Metadata()) =>
+      invoke(client, rpc, request, options, metadata),
+    close: () => client.close(),
   };
 }
 
@@ -137,11 +149,12 @@ async function startWeb(received: Received[]) {
     const frame = url.searchParams.has("method") ? (JSON.parse(body) as { params: Record<string, string> }) : undefined;
     const told = (name: string) => frame?.params[name] ?? url.searchParams.get(name) ?? "";
     const way = wayOf(url.pathname);
+    const leaves = url.pathname.includes("slow") && !received.some(({ gid }) => gid === told("gid"));
     received.push({
       ...{ protocol: frame === undefined ? "http" : "json-rpc", path: url.pathname, gid: told("gid") },
       ...{ op: told("op"), branchId: told("branch_id"), body, metadata: request.headers },
     });
-    if (way === "hang") return;
+    if (way === "hang" || leaves) return;
     response.statusCode = statuses[way];
     response.end(frame === undefined ? `${way}: said the participant` : JSON.stringify({ jsonrpc: "2.0", result: 1 }));
   });

@@ -4,13 +4,13 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Mention, mentions, testFiles } from "./scan.js";
+import { inTitle, type Mention, mentions, testFiles } from "./scan.js";
 
 /** A requirement. */
 export interface Rule {
   readonly id: string;
   readonly rule: string;
-  /** `FILE#WORDS`: a test file below `test/`, and words that stand in it. */
+  /** `FILE#WORDS`: a test file below `test/`, and words in the title of one of its tests. */
   readonly tests?: readonly string[];
   /** How we differ, and which decision says so. */
   readonly decision?: string;
@@ -18,9 +18,11 @@ export interface Rule {
   readonly open?: string;
 }
 
-/** A requirement with the files whose tests show it, those first that have its id in a title. */
+/** A requirement with the files whose tests show it. A comment that names it shows nothing. */
 export interface Covered extends Rule {
+  /** Those that have its id in a title first. */
   readonly files: readonly string[];
+  readonly titled: readonly string[];
 }
 
 const folder = join(import.meta.dirname, "..");
@@ -30,17 +32,17 @@ export function readRules(): readonly Rule[] {
   return JSON.parse(readFileSync(join(import.meta.dirname, "rules.json"), "utf8"));
 }
 
-/** References of `rules.json` that lead nowhere: no such file, or no such words in it. */
+/** References of `rules.json` that lead nowhere: no such file, or no title with such words in it. */
 export function deadReferences(rules: readonly Rule[]): readonly string[] {
   const files = testFiles(folder);
   const alive = (reference: string) => {
     const at = reference.indexOf("#");
-    return files.get(reference.slice(0, at))?.includes(reference.slice(at + 1)) ?? false;
+    return inTitle(files.get(reference.slice(0, at)) ?? "", reference.slice(at + 1));
   };
   return rules.flatMap(({ id, tests = [] }) => tests.filter((one) => !alive(one)).map((one) => `${id}: ${one}`));
 }
 
-/** Which files show which requirement, by the ids that they name and by `rules.json`. */
+/** Which files show which requirement, by the ids in the titles of their tests and by `rules.json`. */
 export function coverage(rules: readonly Rule[]): readonly Covered[] {
   const named = new Map<string, Mention[]>();
   for (const mention of mentions(testFiles(folder))) named.set(mention.id, [...(named.get(mention.id) ?? []), mention]);
@@ -48,7 +50,7 @@ export function coverage(rules: readonly Rule[]): readonly Covered[] {
     const found = named.get(rule.id) ?? [];
     const titled = found.filter(({ title }) => title !== "").map(({ file }) => file);
     const listed = (rule.tests ?? []).map((reference) => reference.slice(0, reference.indexOf("#")));
-    return { ...rule, files: [...new Set([...titled, ...listed, ...found.map(({ file }) => file)])] };
+    return { ...rule, titled, files: [...new Set([...titled, ...listed])] };
   });
 }
 

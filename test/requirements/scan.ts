@@ -14,7 +14,21 @@ export interface Mention {
 }
 
 const family = /\b([SC]-[A-Z]+)-(\d+)((?:(?:, | and | to |…|–)\d+\b)*)/g;
-const title = /^\s*(?:it|describe|test)(?:\.each)?\b.*?["'`](.*)["'`]/;
+const title = /^\s*(?:it|describe|test)(?:\.\w+)?\b.*?["'`](.*)["'`]/;
+/** The title behind the table of an `it.each`, and a row of a table whose name becomes one: it begins with an id. */
+const behindTable = /^\s*\].*\)\(["'`](.*)["'`]/;
+const namedRow = /^\s*\[?["'`]([SC]-[A-Z]+-\d.*)["'`]/;
+/** Any row of a table: titles are made of them. */
+const row = /^\s*\[?["'`](.*)["'`]/;
+
+function titleOf(line: string): string {
+  return (title.exec(line) ?? behindTable.exec(line) ?? namedRow.exec(line))?.[1] ?? "";
+}
+
+/** Whether the words stand in the title of a test, or in a row of a table of tests. */
+export function inTitle(text: string, words: string): boolean {
+  return text.split("\n").some((line) => line.includes(words) && (titleOf(line) !== "" || row.test(line)));
+}
 
 /** The ids that a text names, in order, with every member of a range. */
 export function idsIn(text: string): readonly string[] {
@@ -31,7 +45,7 @@ export function idsIn(text: string): readonly string[] {
 /** Every line of a test that tells what it shows: titles as they are, other lines as comments. */
 function mentionsIn(file: string, text: string): readonly Mention[] {
   return text.split("\n").flatMap((line) => {
-    const words = title.exec(line)?.[1] ?? "";
+    const words = titleOf(line);
     return idsIn(line).map((id) => ({ id, file, title: words }));
   });
 }

@@ -2,7 +2,7 @@
  * The composition root of one process: reads like a list of what a node consists of. Everything that touches the world
  * (time, chance, sockets, files) is made here and handed down.
  */
-import { hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
 import { ownAddresses, urlHost } from "./addresses.js";
 import { Alerts } from "./alerts.js";
@@ -179,6 +179,7 @@ export function engineSettings({ limits, defaults, alert, ...config }: Config): 
     branchesMax: limits.input.branches,
     waitResultMs: config.waitResultTimeoutMs,
     residentMax: load.residentTransactions || Math.min(200_000, Math.floor((heapBytes * 0.4) / bytesPerActor)),
+    residentBytesMax: load.residentBytes || Math.min(1 << 30, Math.floor(memoryBytes() / 4)),
     activeMax: load.activeTransactions,
     queuedBytesMax: load.requestBytes,
     mailboxMax: 1000,
@@ -192,6 +193,12 @@ export function engineSettings({ limits, defaults, alert, ...config }: Config): 
     },
     retention: { journalMs: config.retention.finishedDataMs, headMs: config.retention.finishedHeadMs },
   };
+}
+
+/** What this process may use: of its container, or of the machine. */
+function memoryBytes(): number {
+  const containerBytes = process.constrainedMemory();
+  return containerBytes > 0 ? Math.min(containerBytes, totalmem()) : totalmem();
 }
 
 function callerOptions(config: Config, own: readonly string[]): CallerOptions {

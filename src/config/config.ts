@@ -24,6 +24,8 @@ export interface LoadLimits {
   readonly callsInFlight: number;
   /** 0: as many as the heap holds, at most 200,000. */
   readonly residentTransactions: number;
+  /** 0: as many as the machine's memory suggests. */
+  readonly residentBytes: number;
   readonly activeTransactions: number;
   readonly requestBytes: number;
 }
@@ -199,6 +201,7 @@ function limitsOf(v: Values): Config["limits"] {
       callsPerParticipant: v["Limits.CallsPerParticipant"],
       callsInFlight: v["Limits.CallsInFlight"],
       residentTransactions: v["Limits.ResidentTransactions"],
+      residentBytes: v["Limits.ResidentBytes"],
       activeTransactions: v["Limits.ActiveTransactions"],
       requestBytes: v["Limits.RequestBytes"],
     },

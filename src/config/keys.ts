@@ -115,6 +115,9 @@ const limits = {
   "Limits.ResidentTransactions": integer(0, 10_000_000, 0, {
     about: "Unfinished transactions held in memory; 0 = 200000, or fewer where the heap is small.",
   }),
+  "Limits.ResidentBytes": integer(0, 2 ** 40, 0, {
+    about: "Bytes of clients that these hold; new ones get 503 beyond. 0 = a quarter of the memory, 1 GiB at most.",
+  }),
   "Limits.ActiveTransactions": integer(1, 10_000_000, 50_000, {
     about: "Transactions being worked on at a time; new ones get 503 beyond.",
   }),

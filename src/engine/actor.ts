@@ -9,12 +9,12 @@ import { retryRecordOf } from "../core/event.js";
 import { type Head, headOf, headToWrite } from "../core/head.js";
 import { type Input, type Reply, refused } from "../core/input.js";
 import { heldReply } from "../core/outcome.js";
-import { CHECK, isFinal, type Outcome, type Transaction } from "../core/transaction.js";
+import { isFinal, type Outcome, type Transaction } from "../core/transaction.js";
 import type { Call } from "../ports/caller.js";
 import type { Commit, Stored } from "../ports/store.js";
 import type { KeyValues } from "../ports/topics.js";
-import { commitBytes } from "./bytes.js";
-import { callOf } from "./call.js";
+import { addBytes, commitBytes } from "./bytes.js";
+import { callOf, stuckBranchOf } from "./call.js";
 import { CallsInProgress } from "./calls.js";
 import type { Committed } from "./committer.js";
 import { type Creating, creates, durableElsewhere, type End, type Message } from "./message.js";
@@ -126,6 +126,7 @@ export class Actor {
   end(end: End): void {
     if (this.#over) return;
     this.#over = true;
+    this.#services.footprint.weigh(this, undefined);
     this.#withdraw([]);
     this.#services.timers.clear(this.gid);
     this.#replies.close();
@@ -185,6 +186,7 @@ export class Actor {
     this.#known = true;
     this.#tx = stored?.tx;
     this.#head = stored && headOf(stored.tx, stored.wakeAtMs);
+    this.#services.footprint.weigh(this, this.#tx);
   }
 
   #unreadable(cause: unknown): void {
@@ -276,6 +278,7 @@ export class Actor {
     if (this.#over) return message.reply?.(durableElsewhere(decision)); // somebody else goes on with it
     this.#known = true;
     this.#tx = decision.tx;
+    if (addBytes(decision.events)) this.#services.footprint.weigh(this, this.#tx);
     this.#head = commit.head ?? this.#head;
     this.#guard(message, () => this.#act(message, decision));
     this.#next();
@@ -293,10 +296,7 @@ export class Actor {
 
   #goOn(tx: Transaction, decision: Decision): void {
     const { observer, timers } = this.#services;
-    for (const { op, tries } of decision.alerts) {
-      const branch = op === CHECK ? tx.queryPrepared : tx.ops[op]!.url;
-      observer.stuck({ gid: tx.gid, status: tx.status, branch, error: tries.lastError, retryCount: tries.unknowns });
-    }
+    for (const alert of decision.alerts) observer.stuck(stuckBranchOf(tx, alert));
     if (isFinal(tx)) {
       if (decision.events.length > 0) observer.finished(tx);
       this.#withdraw([]); // no call starts after the final status (S8)
@@ -348,7 +348,7 @@ export class Actor {
   }
 
   #handOver(tx: Transaction, op: number): void {
-    const { callers, dispatcher } = this.#services;
+    const { callers, dispatcher, footprint } = this.#services;
     const call = callOf(tx, op);
     const located = callers.locate(tx.protocol, call.url);
     const target = "invalid" in located ? { origin: "invalid", target: "invalid" } : located;
@@ -360,6 +360,7 @@ export class Actor {
       blocked: () => {
         if (!this.#busy && !this.#over && this.#mailbox.length === 0) this.#rest();
       },
+      mayWait: !footprint.isTight,
     });
     if (typeof ticket === "object") this.#calls.set(op, ticket);
     else this.#comeAgain(op, target.target, ticket);
@@ -389,6 +390,8 @@ export class Actor {
     if (tx !== undefined && (final || !this.#calls.goOn))
       this.#replies.release((of) => heldReply(tx, of, this.#blocked()));
     if (tx === undefined || final) return this.end("final");
-    if (this.resting && (this.#turnedAway.size > 0 || this.#storedWake() > this.#horizon())) this.end("rests");
+    if (!this.resting) return;
+    const needNotStay = this.#turnedAway.size > 0 || this.#storedWake() > this.#horizon();
+    if (needNotStay || this.#services.footprint.isTight) this.end("rests");
   }
 }

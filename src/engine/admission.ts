@@ -64,8 +64,10 @@ export class Admission {
 
   /** No room is left in memory: waiting would not help. */
   #full(): boolean {
-    const { committer, settings } = this.#services;
-    return this.#resident() >= settings.residentMax || committer.queuedBytes > settings.queuedBytesMax;
+    const { committer, footprint, settings } = this.#services;
+    const { queuedBytes } = committer;
+    if (queuedBytes > settings.queuedBytesMax || footprint.isFull(queuedBytes)) return true;
+    return this.#resident() >= settings.residentMax;
   }
 
   /** So much beyond the limits that not even looking is affordable. */
@@ -92,7 +94,8 @@ export class Admission {
 
   /** What is brought back from the store leaves at least half of the room to new work. */
   roomForRecovery(): boolean {
-    const { committer, dispatcher, settings } = this.#services;
+    const { committer, dispatcher, footprint, settings } = this.#services;
+    if (footprint.isTight) return false;
     const work = committer.queued + dispatcher.inFlight + dispatcher.backlog();
     return work < Math.min(settings.activeMax / 8, recoveringMax) && this.#resident() < settings.residentMax / 2;
   }

@@ -1,8 +1,10 @@
 /**
- * How large a commit is, roughly: enough to keep a flush below what a store takes in one packet.
+ * How large things are, roughly: a commit, to keep a flush below what a store takes in one packet; a submission and a
+ * transaction, to keep memory within its limit.
  */
 import type { Event } from "../core/event.js";
 import type { Submission } from "../core/input.js";
+import type { Transaction } from "../core/transaction.js";
 
 /** Bytes of an event besides its payloads and texts. */
 const eventBytes = 160;
@@ -22,6 +24,22 @@ export function commitBytes(events: readonly Event[]): number {
     if (event.kind === "created") sum += event.customData.length * 3 + headerBytes(event.options.branchHeaders);
   }
   return sum;
+}
+
+/** What a transaction holds of its client's bytes. Ops that share a payload hold it once. */
+export function transactionBytes({ ops, customData, options }: Transaction): number {
+  let sum = customData.length + headerBytes(options.branchHeaders);
+  let last: Uint8Array | undefined;
+  for (const { url, payload } of ops) {
+    sum += url.length + (payload === last ? 0 : payload.length);
+    last = payload;
+  }
+  return sum;
+}
+
+/** Whether these events make `transactionBytes` larger. */
+export function addBytes(events: readonly Event[]): boolean {
+  return events.some(({ kind }) => kind === "created" || kind === "branchRegistered" || kind === "submitted");
 }
 
 function headerBytes(headers: Readonly<Record<string, string>> | undefined): number {

@@ -1,8 +1,10 @@
 /**
  * A transaction's op as a call to a participant.
  */
+import type { Alert } from "../core/draft.js";
 import { CHECK, requestTimeoutMs, type Transaction } from "../core/transaction.js";
 import type { Call } from "../ports/caller.js";
+import type { StuckBranch } from "../ports/observer.js";
 
 const nothing = new Uint8Array(0);
 
@@ -23,6 +25,12 @@ export function callOf(tx: Transaction, index: number): Call {
   return tx.type === "workflow"
     ? { ...check, ...workflowInput(tx.customData) }
     : { ...check, op: "msg", payload: nothing };
+}
+
+/** What people are told about an op that alerts. */
+export function stuckBranchOf({ gid, status, queryPrepared, ops }: Transaction, { op, tries }: Alert): StuckBranch {
+  const branch = op === CHECK ? queryPrepared : ops[op]!.url;
+  return { gid, status, branch, error: tries.lastError, retryCount: tries.unknowns };
 }
 
 /** Name and input that a workflow was prepared with: `custom_data` is `{"name":…,"data":base64}` (S-WF-7). */

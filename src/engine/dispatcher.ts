@@ -41,6 +41,8 @@ export interface Sender {
   done(answer: Answer): void;
   /** The call is held back, and now its target's breaker has opened: no answer is to be expected soon. */
   blocked(): void;
+  /** The call may be held back; where it may not, its sender comes again as if the queue were full. */
+  readonly mayWait: boolean;
 }
 
 interface Entry extends Ticket {
@@ -73,7 +75,7 @@ interface Origin {
 }
 
 /** A call that finds the queue full comes again after this, milliseconds, and so much after the one before it. */
-const again = { firstMs: 5000, eachMs: 1 } as const;
+const again = { firstMs: 5000, eachMs: 1, bytesPerMs: 50_000 } as const;
 
 /** How soon what could go but finds no place or no lease is looked at again without an answer's help, milliseconds. */
 const lookMs = 100;
@@ -120,7 +122,7 @@ export class Dispatcher implements Targets {
   }
 
   /**
-   * Hands a call over. A number: so many calls wait for this target already that the caller should rest and come again
+   * Hands a call over. A number: so much waits already that the caller should rest and come again
    * at that time (milliseconds since the epoch, another one for each, in the order in which they asked).
    */
   submit(call: Call, target: Target, sender: Sender): Ticket | number {
@@ -138,7 +140,8 @@ export class Dispatcher implements Targets {
     };
     if (lane.waiting.length === 0 && this.#mayGo(lane)) this.#go(entry);
     else {
-      if (lane.waiting.length >= this.#limits.waitingPerTarget) return this.#comeAgain(lane);
+      if (!sender.mayWait || lane.waiting.length >= this.#limits.waitingPerTarget)
+        return this.#comeAgain(lane, call.payload.length);
       lane.waiting.push(entry);
       this.#waiting++;
       this.#noteHunger(lane);
@@ -147,8 +150,11 @@ export class Dispatcher implements Targets {
     return entry;
   }
 
-  #comeAgain(lane: Lane): number {
-    lane.againAtMs = Math.max(lane.againAtMs + again.eachMs, this.#clock.nowMs() + again.firstMs);
+  /** The more bytes have to be read for it when it comes, the more time it gets. */
+  #comeAgain(lane: Lane, bytes: number): number {
+    const afterMs = again.eachMs + Math.ceil(bytes / again.bytesPerMs);
+    const soonestMs = Math.max(this.#clock.nowMs() + again.firstMs, lane.breaker.openUntilMs ?? 0);
+    lane.againAtMs = Math.max(lane.againAtMs + afterMs, soonestMs);
     return lane.againAtMs;
   }
 

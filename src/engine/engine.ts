@@ -17,6 +17,7 @@ import { Admission } from "./admission.js";
 import { submissionBytes } from "./bytes.js";
 import { Committer } from "./committer.js";
 import { Dispatcher } from "./dispatcher.js";
+import { Footprint } from "./footprint.js";
 import { Ids } from "./ids.js";
 import type { End, Message } from "./message.js";
 import { type Place, Recovery } from "./recovery.js";
@@ -68,6 +69,7 @@ export class Engine implements Coordinator {
       ...ports,
       settings,
       committer: new Committer(store, clock, observer, log, settings.flush, () => ownership.remainingMs() > 0),
+      footprint: new Footprint(settings.residentBytesMax),
       dispatcher: new Dispatcher(callers, clock, observer, ownership, settings.dispatch),
       ids: new Ids(store),
       timers: new Timers(clock, (gid) => this.wake(gid)),
@@ -84,6 +86,7 @@ export class Engine implements Coordinator {
         expect: (gid, atMs) => this.#services.timers.set(gid, atMs),
         reserve: (gid) => this.#reserve(gid),
         hasRoom: () => this.#hasRoom(),
+        isTight: () => this.#services.footprint.isTight,
       },
       { horizonMs: residentHorizonMs, page: 500, batch: 128 },
     );
@@ -102,10 +105,11 @@ export class Engine implements Coordinator {
   }
 
   stats(): EngineStats {
-    const { committer, dispatcher, timers, clock } = this.#services;
+    const { committer, dispatcher, footprint, timers, clock } = this.#services;
     const sinceMs = committer.unavailableSinceMs;
     return {
       resident: this.#actors.size,
+      residentBytes: footprint.bytes,
       commitsQueued: committer.queued,
       callsInFlight: dispatcher.inFlight,
       callsWaiting: dispatcher.waiting,
@@ -246,11 +250,12 @@ export class Engine implements Coordinator {
   }
 
   /**
-   * Lets resting actors leave while there are more than `most`. Looks at some only, those looked at longest ago first,
-   * so that a memory full of busy ones costs each newcomer little. Who leaves is woken at its time (`#ended`).
+   * Lets resting actors leave while there are more than `most`, or they hold too many bytes. Looks at some only, those
+   * looked at longest ago first, so that a memory full of busy ones costs each newcomer little. Who leaves is woken at
+   * its time (`#ended`).
    */
   #makeRoom(most: number): void {
-    if (this.#actors.size < most) return;
+    if (this.#actors.size < most && !this.#services.footprint.isTight) return;
     let looks = looksMax;
     for (const [gid, actor] of this.#actors) {
       if (looks-- === 0) return;

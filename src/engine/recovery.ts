@@ -22,6 +22,8 @@ export interface Recovering {
   reserve(gid: string): Place | undefined;
   /** More may be revived now. */
   hasRoom(): boolean;
+  /** Transactions in memory hold so many bytes that only few may be loaded at a time. */
+  isTight(): boolean;
 }
 
 /** An actor in memory that waits for its state. */
@@ -42,8 +44,11 @@ export interface RecoverySettings {
   readonly batch: number;
 }
 
-/** Between two looks for room, milliseconds; and how long room is waited for: a batch goes then all the same (L1). */
-const room = { lookMs: 5, patienceMs: 250 } as const;
+/**
+ * Between two looks for room, milliseconds; and how long room is waited for: a batch goes then all the same (L1), a
+ * small one when bytes are what there is no room for.
+ */
+const room = { lookMs: 5, patienceMs: 250, tightBatch: 8 } as const;
 
 /** When the store is asked again after it failed, and when a journal that cannot be read is looked at again. */
 const againMs = { store: 1000, unreadable: 60_000 } as const;
@@ -149,7 +154,8 @@ export class Recovery {
     while (this.#queue.size > 0 && !this.#closed) {
       await this.#waitForRoom();
       const gids: string[] = [];
-      for (const gid of this.#queue) if (gids.push(gid) >= this.#settings.batch) break;
+      const most = this.#engine.isTight() ? room.tightBatch : this.#settings.batch;
+      for (const gid of this.#queue) if (gids.push(gid) >= most) break;
       for (const gid of gids) this.#queue.delete(gid);
       const absent = gids.filter((gid) => !this.#engine.knows(gid));
       await this.#revive(absent.flatMap((gid) => this.#engine.reserve(gid) ?? []));

@@ -10,6 +10,7 @@ import type { Store } from "../ports/store.js";
 import type { KeyValues } from "../ports/topics.js";
 import type { Committer } from "./committer.js";
 import type { Dispatcher } from "./dispatcher.js";
+import type { Footprint } from "./footprint.js";
 import type { Ids } from "./ids.js";
 import type { Timers } from "./timers.js";
 
@@ -23,6 +24,8 @@ export interface EngineSettings {
   readonly waitResultMs: number;
   /** Actors in memory; resting ones are evicted beyond. */
   readonly residentMax: number;
+  /** Bytes of clients that actors hold; past half of it none stays that only waits, past it new ones are refused. */
+  readonly residentBytesMax: number;
   /** Transactions being worked on; new ones are refused beyond. */
   readonly activeMax: number;
   /** Bytes of transitions that wait for a flush; new transactions are refused beyond. */
@@ -52,6 +55,7 @@ export interface Services {
   readonly callers: Pick<Callers, "locate">;
   readonly committer: Committer;
   readonly dispatcher: Dispatcher;
+  readonly footprint: Footprint;
   readonly ids: Ids;
   readonly timers: Timers;
   /** Shards that are about to be handed over: their transactions start no calls. */

@@ -25,6 +25,8 @@ export interface Targets {
 export interface EngineStats {
   /** Actors in memory. */
   readonly resident: number;
+  /** Bytes of clients that they hold. */
+  readonly residentBytes: number;
   /** Transitions waiting for a flush. */
   readonly commitsQueued: number;
   /** Calls on the wire, and calls held back. */

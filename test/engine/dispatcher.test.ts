@@ -50,10 +50,11 @@ class Bench {
   }
 
   submit(gid: string, url: string): Ticket | number {
-    const call = { gid, url } as Call;
+    const call = { gid, url, payload: Buffer.from("{}") } as Partial<Call> as Call;
     return this.dispatcher.submit(call, targetOf(url), {
       done: ({ outcome }) => void this.answered.push(`${gid} ${outcome}`),
       blocked: () => void this.blocked.push(gid),
+      mayWait: true,
     });
   }
 
@@ -283,7 +284,11 @@ describe("the dispatcher", () => {
     const dispatcher = new Dispatcher(caller, bench.clock, observer, ownership, limits);
     const seen: Answer[] = [];
     const target = { origin: "http://a", target: "http://a/1" };
-    dispatcher.submit({ gid: "g" } as Call, target, { done: (answer) => void seen.push(answer), blocked: () => {} });
+    dispatcher.submit({ gid: "g" } as Call, target, {
+      done: (answer) => void seen.push(answer),
+      blocked: () => {},
+      mayWait: true,
+    });
     await settle();
     expect(seen).toEqual([{ outcome: "unknown", detail: "the caller failed: Error: a bug" }]);
     expect(dispatcher.inFlight).toBe(0);

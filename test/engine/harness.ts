@@ -97,6 +97,7 @@ export const settings: EngineSettings = {
   branchesMax: 1000,
   waitResultMs: 20_000,
   residentMax: 10_000,
+  residentBytesMax: 1 << 30,
   activeMax: 5000,
   queuedBytesMax: 256 << 20,
   mailboxMax: 1000,

@@ -179,6 +179,7 @@ describe("a start with much unfinished work", () => {
           return { gid, fill: () => void revived.push(gid), giveUp: () => {} };
         },
         hasRoom: () => false,
+        isTight: () => false,
       },
       { horizonMs: 60_000, page: 500, batch: 128 },
     );

@@ -26,6 +26,7 @@ export function registerGauges({ metrics, clock, store, stats, targets }: GaugeD
   const one = (name: string, help: string, read: (stats: EngineStats) => number) =>
     metrics.gauge(name, help, [], () => [[{}, read(stats())]]);
   one("tandem_resident_transactions", "Transactions in memory", (now) => now.resident);
+  one("tandem_resident_bytes", "Bytes of clients that transactions in memory hold", (now) => now.residentBytes);
   one("tandem_commit_queue_length", "Transitions that wait for a flush", (now) => now.commitsQueued);
   one("tandem_calls_in_flight", "Calls on the wire", (now) => now.callsInFlight);
   one("tandem_calls_waiting", "Calls held back by breakers and limits", (now) => now.callsWaiting);

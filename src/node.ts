@@ -14,6 +14,7 @@ import type { Config } from "./config/config.js";
 import { masked, type StoreChoice } from "./config/store.js";
 import { Engine } from "./engine/engine.js";
 import type { EngineSettings } from "./engine/services.js";
+import { Arriving } from "./gateway/arriving.js";
 import { newGid } from "./gateway/gid.js";
 import { createGrpcGateway } from "./gateway/grpc/gateway.js";
 import { createHttpGateway } from "./gateway/http/gateway.js";
@@ -137,11 +138,12 @@ export async function runNode(surroundings: Surroundings, heart: Heart): Promise
     ...{ name: heart.name, version: packageVersion(), store: storeName(config.store) },
     startedAtMs: clock.nowMs(),
   };
+  const arriving = new Arriving(config.limits.load.requestBytes);
   const http = createHttpGateway({
-    ...{ operations, limits, metrics, log, clock, store, stats, targets, backup, cluster, node },
+    ...{ operations, limits, arriving, metrics, log, clock, store, stats, targets, backup, cluster, node },
   });
   const ready = () => stats().storeUnavailableMs === undefined;
-  const grpc = createGrpcGateway({ operations, limits, metrics, log, clock, ready });
+  const grpc = createGrpcGateway({ operations, limits, arriving, metrics, log, clock, ready });
   const end = async (graceMs: number) => {
     const untilMs = clock.monotonicMs() + graceMs;
     await heart.leave(graceMs * 0.7);

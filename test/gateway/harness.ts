@@ -8,6 +8,7 @@ import { systemClock } from "../../src/clock.js";
 import type { Protocol, Transaction } from "../../src/core/transaction.js";
 import { Engine } from "../../src/engine/engine.js";
 import type { EngineSettings } from "../../src/engine/services.js";
+import { Arriving } from "../../src/gateway/arriving.js";
 import { newGid } from "../../src/gateway/gid.js";
 import { createHttpGateway } from "../../src/gateway/http/gateway.js";
 import type { HttpServer, HttpSettings } from "../../src/gateway/http/server.js";
@@ -42,6 +43,7 @@ export interface Coordinator {
   readonly store: MemoryStore;
   readonly participants: Participants;
   readonly operations: Operations;
+  readonly arriving: Arriving;
   readonly log: readonly string[];
   get(path: string): Promise<HttpReply>;
   /** An object is sent as JSON, text and bytes as they are. */
@@ -58,6 +60,7 @@ export interface Over {
   readonly engine?: Partial<EngineSettings>;
   readonly limits?: Partial<InputLimits>;
   readonly http?: Partial<HttpSettings>;
+  readonly arrivingBytes?: number;
 }
 
 export function coordinator(over: Over = {}): Coordinator {
@@ -93,9 +96,11 @@ export function coordinator(over: Over = {}): Coordinator {
     timeoutToFailMs: settings.defaults.timeoutToFailMs,
     isSwamped: () => engine.stats().swamped,
   });
+  const arriving = new Arriving(over.arrivingBytes ?? 256 << 20);
   const http = createHttpGateway({
     operations,
     limits,
+    arriving,
     metrics,
     log,
     clock,
@@ -107,6 +112,7 @@ export function coordinator(over: Over = {}): Coordinator {
   });
   return {
     ...asking(http),
+    arriving,
     ...looking(store),
     http,
     engine,

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Answer } from "../../src/ports/caller.js";
 import { type Coordinator, coordinator, freshGid, type Over, patient, sagaBody } from "./harness.js";
 
 const opened: { close(): Promise<void> }[] = [];
@@ -220,5 +221,47 @@ describe("a stop", () => {
     const late = connect(port, "127.0.0.1");
     const [error] = await once(late, "error");
     expect(error.code).toBe("ECONNREFUSED");
+  });
+});
+
+describe("memory for bodies that arrive", () => {
+  const half = (port: number) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`POST /api/dtmsvr/submit HTTP/1.1\r\nHost: x\r\nContent-Length: 60001\r\n\r\n${"x".repeat(60_000)}`);
+    return socket;
+  };
+
+  it("is limited for all clients together, and free again when they have gone or are served", async () => {
+    const { c, port } = await listening({ arrivingBytes: 100_000 });
+    const first = half(port);
+    await expect.poll(() => c.arriving.bytes, patient).toBe(60_000);
+    const refused = await gathered(half(port));
+    expect(refused).toMatch(/^HTTP\/1\.1 503 /);
+    expect(refused).toMatch(/retry-after: 1/i);
+    expect((await c.post("submit", sagaBody(freshGid()))).status).toBe(200);
+    first.destroy();
+    await expect.poll(() => c.arriving.bytes, patient).toBe(0);
+    const second = half(port);
+    second.write("x");
+    expect(await gathered(second, /\r\n\r\n/)).toMatch(/^HTTP\/1\.1 400 /);
+    await c.post("nowhere", "x".repeat(1000));
+    await c.post("submit", "x".repeat(1000), { "content-length": "5" });
+    expect(c.arriving.bytes).toBe(0);
+  });
+
+  it("is held by a body until its request is answered", async () => {
+    const c = coordinator({ arrivingBytes: 100_000 });
+    opened.push(c);
+    let answer = (_: Answer) => {};
+    c.participants.script = () => new Promise((resolve) => (answer = resolve));
+    const large = (gid: string) => sagaBody(gid, { payloads: ["x".repeat(60_000)], wait_result: true });
+    const waiting = c.post("submit", large(freshGid()));
+    await expect.poll(() => c.participants.inFlight, patient).toBe(1);
+    const second = await c.post("submit", large(freshGid()));
+    expect([second.status, second.headers["retry-after"]]).toEqual([503, "1"]);
+    answer({ outcome: "success", detail: "" });
+    expect((await waiting).status).toBe(200);
+    expect(c.arriving.bytes).toBe(0);
   });
 });

@@ -7,7 +7,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Incoming
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.js";
 import { refused } from "../../src/core/input.js";
-import { Arriving } from "../../src/gateway/grpc/call.js";
+import { Arriving } from "../../src/gateway/arriving.js";
 import { dtmMethods } from "../../src/gateway/grpc/dtm.js";
 import type { CallContext, Methods } from "../../src/gateway/grpc/method.js";
 import { GrpcServer, grpcSettings } from "../../src/gateway/grpc/server.js";
@@ -154,6 +154,35 @@ describe("a method of the gRPC server", () => {
 });
 
 describe("memory for messages that arrive", () => {
+  it("is held by a whole message until it is answered", async () => {
+    const answers: (() => void)[] = [];
+    const echo: Methods = new Map([
+      [
+        "/t.T/Echo",
+        {
+          kind: "unary",
+          name: "echo",
+          handle: (message) => new Promise((done) => answers.push(() => done({ message }))),
+        },
+      ],
+    ]);
+    const { session } = await open(echo, 100_000);
+    const call = () => {
+      const stream = begin(session, "/t.T/Echo");
+      stream.end(frameOf(Buffer.alloc(60_000)));
+      return stream;
+    };
+    const first = call();
+    await expect.poll(() => answers.length).toBe(1);
+    expect(await statusOf(call())).toBe("8");
+    answers[0]!();
+    expect(await statusOf(first)).toBe("0");
+    const third = call();
+    await expect.poll(() => answers.length).toBe(2);
+    answers[1]!();
+    expect(await statusOf(third)).toBe("0");
+  });
+
   it("is limited for all clients together, and free again when they have gone or are served", async () => {
     const echo: Methods = new Map([
       ["/t.T/Echo", { kind: "unary", name: "echo", handle: async (message) => ({ message }) }],

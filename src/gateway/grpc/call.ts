@@ -5,6 +5,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Refusal } from "../../core/input.js";
 import { Deframer, decodeTimeout, encodeMessage, frameOf } from "../../wire/grpc.js";
+import { type Arriving, tooManyArriving } from "../arriving.js";
 import type { CallContext, Methods, Replies, Result, StreamMethod, UnaryMethod } from "./method.js";
 import { codes, ok, type Status, statusOf } from "./status.js";
 
@@ -12,29 +13,13 @@ import { codes, ok, type Status, statusOf } from "./status.js";
 export interface CallDeps {
   readonly methods: Methods;
   readonly messageBytesMax: number;
-  /** Of messages that have begun to arrive, of all calls together. */
+  /** Of messages that have begun to arrive, and of unary ones until they are answered. */
   readonly arriving: Arriving;
   /** Within this a unary request must have arrived whole. */
   readonly requestTimeoutMs: number;
   readonly refusalOf: (error: unknown) => Refusal;
   /** Counts a finished call of a known method. */
   readonly served: (name: string, isOk: boolean, durationMs: number) => void;
-}
-
-/** Memory for messages on their way in: without a common limit many clients could fill it with halves. */
-export class Arriving {
-  readonly #bytesMax: number;
-  #bytes = 0;
-
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  /** Changes what is held by so many bytes; false when that is too much for all. */
-  change(bytes: number): boolean {
-    this.#bytes += bytes;
-    return bytes <= 0 || this.#bytes <= this.#bytesMax;
-  }
 }
 
 const contentType = "application/grpc";
@@ -101,6 +86,8 @@ export class Call implements Replies, CallContext {
   #controller: AbortController | undefined;
   #over = false;
   #held = 0;
+  /** Of the message of a unary call: in memory until its answer. */
+  #unaryBytes = 0;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -180,11 +167,11 @@ export class Call implements Replies, CallContext {
     this.#deps.served(this.#name, status.code === codes.ok, performance.now() - this.#startMs);
   }
 
-  /** Accounts for the bytes of a message that is not complete yet. */
-  #hold(bytes: number): boolean {
+  /** Accounts for the bytes of a message that is not complete yet, beside those of one that is. */
+  #hold(pendingBytes: number): boolean {
     const before = this.#held;
-    this.#held = bytes;
-    return this.#deps.arriving.change(bytes - before);
+    this.#held = this.#over ? 0 : pendingBytes + this.#unaryBytes;
+    return this.#deps.arriving.change(this.#held - before);
   }
 
   #arm(ms: number): void {
@@ -201,6 +188,9 @@ export class Call implements Replies, CallContext {
       (bytes) => {
         if (message !== undefined) this.end({ code: codes.invalidArgument, message: "more than one message" });
         message = bytes;
+        this.#unaryBytes = bytes.length;
+        if (!this.#hold(this.#deframer.pendingBytes))
+          this.end({ code: codes.resourceExhausted, message: tooManyArriving });
       },
       () => {
         if (message === undefined) return this.end({ code: codes.invalidArgument, message: "no message" });
@@ -243,7 +233,7 @@ export class Call implements Replies, CallContext {
       if (!this.#hold(this.#deframer.pendingBytes))
         return this.end({
           code: codes.resourceExhausted,
-          message: "too many messages arrive at this moment, ask again",
+          message: tooManyArriving,
         });
       if (messages === "malformed") return this.end({ code: codes.invalidArgument, message: "no gRPC message" });
       for (const { compressed, bytes } of messages) {

@@ -7,9 +7,9 @@ import type { Metrics } from "../../metrics/metrics.js";
 import type { Clock } from "../../ports/clock.js";
 import type { Log } from "../../ports/observer.js";
 import type { InputLimits } from "../../wire/limits.js";
+import type { Arriving } from "../arriving.js";
 import { refusalOf } from "../failure.js";
 import type { Operations } from "../operations.js";
-import { Arriving } from "./call.js";
 import { dtmMethods } from "./dtm.js";
 import { healthMethods } from "./health.js";
 import type { Methods } from "./method.js";
@@ -20,6 +20,8 @@ import { GrpcServer, type GrpcSettings, grpcSettings } from "./server.js";
 export interface GrpcGatewayDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;
+  /** Bytes of requests in memory, of all gateways of the node. */
+  readonly arriving: Arriving;
   readonly metrics: Pick<Metrics, "api">;
   readonly log: Log;
   readonly clock: Pick<Clock, "after">;
@@ -41,7 +43,7 @@ export function createGrpcGateway(deps: GrpcGatewayDeps): GrpcServer {
     {
       methods,
       messageBytesMax: limits.bodyBytes,
-      arriving: new Arriving(settings.arrivingBytes),
+      arriving: deps.arriving,
       requestTimeoutMs: settings.requestTimeoutMs,
       refusalOf: (error) => refusalOf(error, log),
       served: (name, isOk, durationMs) => meters.get(name)?.served(isOk, durationMs),

@@ -13,8 +13,6 @@ export interface GrpcSettings {
   readonly callsPerConnection: number;
   /** Connections at a time; further ones are closed at once. */
   readonly connections: number;
-  /** Messages that have begun to arrive, bytes of all calls together. */
-  readonly arrivingBytes: number;
   /** Metadata of one call, bytes. */
   readonly headerBytes: number;
   /** Within this a unary request must have arrived whole. */
@@ -29,7 +27,6 @@ export interface GrpcSettings {
 export const grpcSettings: GrpcSettings = {
   callsPerConnection: 1000,
   connections: 20_000,
-  arrivingBytes: 256 * 1024 * 1024,
   headerBytes: 16 * 1024,
   requestTimeoutMs: 30_000,
   drainMs: 3_000,

@@ -10,6 +10,7 @@ import type { Store } from "../../ports/store.js";
 import type { EngineStats, Targets } from "../../ports/targets.js";
 import type { Json } from "../../wire/encode.js";
 import type { InputLimits } from "../../wire/limits.js";
+import type { Arriving } from "../arriving.js";
 import type { Operations } from "../operations.js";
 import { dtmRoutes } from "./dtm.js";
 import { documentedDtm } from "./dtmdocs.js";
@@ -25,6 +26,8 @@ import { v1Routes } from "./v1/routes.js";
 export interface HttpGatewayDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;
+  /** Bytes of requests in memory, of all gateways of the node. */
+  readonly arriving: Arriving;
   readonly metrics: Meters;
   readonly log: Log;
   readonly clock: Clock;
@@ -51,7 +54,7 @@ export interface NodeInfo {
 
 /** The gateway, not yet listening. */
 export function createHttpGateway(deps: HttpGatewayDeps): HttpServer {
-  const { operations, limits, log, clock, metrics, node } = deps;
+  const { operations, limits, arriving, log, clock, metrics, node } = deps;
   const nowMs = () => clock.nowMs();
   const documented: readonly Route[] = [
     ...documentedDtm(dtmRoutes({ operations, limits, version: node.version, nowMs })),
@@ -62,6 +65,7 @@ export function createHttpGateway(deps: HttpGatewayDeps): HttpServer {
   registerGauges(deps);
   return createHttpServer(routes, {
     limits,
+    arriving,
     log,
     clock,
     meter: (api) => metrics.api("http", api),

@@ -7,14 +7,13 @@ import { type Refusal, refused } from "../../core/input.js";
 import type { Log } from "../../ports/observer.js";
 import { refusalOf } from "../failure.js";
 import { type HttpAnswer, jsonType, textType } from "./answer.js";
+import { BodyRefused } from "./body.js";
 import type { Route } from "./route.js";
 
 /** What the framework itself refuses, before a route is asked. */
 export function refusalOfFramework(error: unknown, log: Log): Refusal {
   const { code, statusCode } = error as { readonly code?: string; readonly statusCode?: number };
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return refused("TOO_LARGE", "body: too many bytes met");
-  if (code === "FST_ERR_CTP_INVALID_CONTENT_LENGTH")
-    return refused("BAD_REQUEST", "content-length: another number of bytes met than it says");
+  if (error instanceof BodyRefused) return error.refusal;
   if (code === "FST_ERR_BAD_URL") return refused("BAD_REQUEST", "path: malformed percent-encoding met");
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
     return refused("BAD_REQUEST", "request: it cannot be read");

@@ -9,8 +9,10 @@ import type { ServedMeter } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
 import { invalid } from "../../wire/invalid.js";
 import type { InputLimits } from "../../wire/limits.js";
+import type { Arriving } from "../arriving.js";
 import { refusalOf } from "../failure.js";
 import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.js";
+import { takeBody } from "./body.js";
 import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals.js";
 import type { HttpRequest, Route } from "./route.js";
 import { Waits } from "./waits.js";
@@ -18,6 +20,8 @@ import { Waits } from "./waits.js";
 /** What a server relies on, whatever its routes are. */
 export interface HttpServerDeps {
   readonly limits: InputLimits;
+  /** Bytes of requests in memory, of all servers of the node. */
+  readonly arriving: Arriving;
   readonly log: Log;
   readonly clock: Clock;
   /** Meter of a route; asked once per route. */
@@ -75,6 +79,7 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
   app.setNotFoundHandler((request, reply) => {
     const answer = missing(request.method, request.url);
     if (answer.status >= 400) nowhere.served(false, reply.elapsedTime);
+    deps.arriving.change(-bodyOf(request).length);
     send(reply, answer);
   });
   return {
@@ -98,9 +103,9 @@ const emptyBody = new Uint8Array();
 /** Label of requests that lead to no route. */
 const unknownApi = "unknown";
 
-function createApp({ limits, settings, log }: HttpServerDeps, nowhere: ServedMeter): FastifyInstance {
+function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere: ServedMeter): FastifyInstance {
+  const body = { bytesMax: limits.bodyBytes, arriving };
   const app = fastify({
-    bodyLimit: limits.bodyBytes,
     requestTimeout: settings.requestTimeoutMs,
     http: {
       maxHeaderSize: settings.headerBytes,
@@ -118,7 +123,7 @@ function createApp({ limits, settings, log }: HttpServerDeps, nowhere: ServedMet
     },
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser("*", (_request, payload, done) => takeBody(payload, body, done));
   app.addHook("onRequest", (request, reply, done) => {
     const { headers } = request.raw;
     if (headers["content-type"] !== undefined) headers["content-type"] = anyBytes;
@@ -130,7 +135,8 @@ function createApp({ limits, settings, log }: HttpServerDeps, nowhere: ServedMet
   return app;
 }
 
-function register(app: FastifyInstance, route: Route, { log, clock, meter }: HttpServerDeps, waits: Waits): void {
+function register(app: FastifyInstance, route: Route, deps: HttpServerDeps, waits: Waits): void {
+  const { log, clock, meter, arriving } = deps;
   const { served }: ServedMeter = route.uncounted ? { served: () => undefined } : meter(route.name);
   app.route({
     method: [...route.methods],
@@ -144,6 +150,7 @@ function register(app: FastifyInstance, route: Route, { log, clock, meter }: Htt
       } catch (error) {
         answer = refusalAnswer(refusalOf(error, log), route.refusalBody);
       }
+      arriving.change(-bodyOf(request).length);
       served(answer.status < 400, clock.monotonicMs() - startMs);
       send(reply, answer);
       return reply;
@@ -156,7 +163,7 @@ function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): 
   const query = request.query as Readonly<Record<string, string | readonly string[] | undefined>>;
   const params = request.params as Readonly<Record<string, string | undefined>>;
   return {
-    body: (request.body as Uint8Array | undefined) ?? emptyBody,
+    body: bodyOf(request),
     query(name) {
       const value = query[name];
       return typeof value === "string" ? value : (value?.[0] ?? "");
@@ -164,6 +171,10 @@ function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): 
     param: (name) => params[name] ?? "",
     waiting: (call) => waits.until(reply.raw, call),
   };
+}
+
+function bodyOf({ body }: FastifyRequest): Uint8Array {
+  return (body as Uint8Array | undefined) ?? emptyBody;
 }
 
 /** The framework keeps what it cannot decode as it stands; here it is bad syntax, and nothing of it is stored. */

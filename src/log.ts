@@ -24,6 +24,7 @@ export function createLog(level: string, outputs: readonly string[]): FileLog {
   };
   const logger = pino(options, pino.multistream(streams.map((stream) => ({ stream, level: level as pino.Level }))));
   return {
+    ...(logger.isLevelEnabled("debug") && { debug: (event, fields) => logger.debug(fields ?? {}, event) }),
     info: (event, fields) => logger.info(fields ?? {}, event),
     warn: (event, fields) => logger.warn(fields ?? {}, event),
     error: (event, fields) => logger.error(fields ?? {}, event),

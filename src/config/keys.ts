@@ -172,7 +172,7 @@ const surroundings = {
   LogLevel: word(["debug", "info", "warn", "error"], "info", {
     dtm: true,
     flag: "--log-level",
-    about: "Least important line that is written.",
+    about: "Least important line that is written; debug has every request and call.",
   }),
   "Log.Outputs": text("stderr", { dtm: true, about: "Where log lines go: stderr, stdout or files, comma separated." }),
 };

@@ -1,7 +1,7 @@
 /**
  * What operators measure (S-MET-1…8): DTM's metrics under their names, with labels whose number is bounded, and beside
  * them what this server adds (`tandem_…`). Counters are fed by the engine (as its `Observer`) and by the gateways;
- * gauges are read when somebody asks.
+ * gauges are read when somebody asks. At level `debug` every counted request and call is a line of the log, too.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Transaction } from "../core/transaction.js";
@@ -28,6 +28,10 @@ const knownOps: ReadonlySet<string> = new Set([
 
 /** Targets with series of their own, 16 each; the first that are called. The rest count as `other` (S-BUG-23). */
 const targetsMax = 500;
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
 
 /** One for a process: all counters, under one registry. */
 export class Metrics implements Observer, Meters {
@@ -75,10 +79,12 @@ export class Metrics implements Observer, Meters {
     const ok = this.#served.labels(type, api, "ok");
     const fail = this.#served.labels(type, api, "fail");
     const duration = this.#response.labels(type, api);
+    const log = this.#log;
     return {
-      served(isOk, durationMs) {
+      served(isOk, durationMs, status) {
         (isOk ? ok : fail).inc();
         duration.observe(durationMs / 1000);
+        log.debug?.("request", { type, api, status, ms: tenths(durationMs) });
       },
     };
   }
@@ -128,6 +134,11 @@ export class Metrics implements Observer, Meters {
     this.#callSeconds.observe({ target }, durationMs / 1000);
     if (answer.timedOut) this.#timeouts.inc({ target });
     if (answer.outcome === "failure" && mustNotRefuse(call)) this.#violations.inc({ target });
+    this.#log.debug?.("call", {
+      ...{ gid: call.gid, type: call.type, branch: call.branchId, op: call.op, target: calledTarget },
+      ...{ outcome: answer.outcome, ...(answer.outcome !== "success" && { said: answer.detail }) },
+      ms: tenths(durationMs),
+    });
   }
 
   flushed(commits: number, durationMs: number): void {

@@ -5,7 +5,8 @@
 
 /** Counts one API of one protocol. */
 export interface ServedMeter {
-  served(ok: boolean, durationMs: number): void;
+  /** `status` is the protocol's own: of HTTP, which NATS has too, or gRPC's code. */
+  served(ok: boolean, durationMs: number, status: number): void;
 }
 
 /** Values of a gauge, each with its labels. */

@@ -7,6 +7,8 @@ import type { Answer, Call } from "./caller.js";
 
 /** One line of the log: an event word and fields; gids are fields, never part of the text. */
 export interface Log {
+  /** Absent unless the level lets it through: nobody gathers fields for nothing. */
+  debug?(event: string, fields: Readonly<Record<string, unknown>>): void;
   info(event: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
   error(event: string, fields?: Readonly<Record<string, unknown>>): void;

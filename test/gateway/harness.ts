@@ -61,6 +61,8 @@ export interface Over {
   readonly limits?: Partial<InputLimits>;
   readonly http?: Partial<HttpSettings>;
   readonly arrivingBytes?: number;
+  /** Log at level `debug`. */
+  readonly debug?: boolean;
 }
 
 export function coordinator(over: Over = {}): Coordinator {
@@ -69,7 +71,7 @@ export function coordinator(over: Over = {}): Coordinator {
   const participants = new LocatedParticipants();
   const lines: string[] = [];
   const line = (event: string, fields?: unknown) => void lines.push(`${event} ${JSON.stringify(fields)}`);
-  const log: Log = { info: line, warn: line, error: line };
+  const log: Log = { info: line, warn: line, error: line, ...(over.debug && { debug: line }) };
   const metrics = new Metrics(log, { http: "test", grpc: "test" });
   const limits = { ...inputLimits, ...over.limits };
   const engine = new Engine(

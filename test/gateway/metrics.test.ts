@@ -79,6 +79,27 @@ describe("metrics", () => {
     await expect.poll(page, patient).toMatch(/^tandem_call_timeouts_total\{target="http:\/\/busi\.test\/slow"\} 1$/m);
   });
 
+  it("are lines of the log at level debug: each request with its status, each call with what was said", async () => {
+    const loud = coordinator({ debug: true });
+    const gid = freshGid();
+    loud.participants.scripts.set("http://busi.test/no", () => ({ outcome: "failure", detail: "sold out" }));
+    await loud.post("submit", sagaBody(gid, { steps: [{ action: "http://busi.test/no" }], wait_result: true }));
+    await loud.post("submit", "{");
+    await loud.get("nowhere");
+    const lines = loud.log
+      .filter((line) => /^(?:request|call) /.test(line))
+      .map((line) => line.replace(/,"ms":.*/, ""));
+    await loud.close();
+    expect(lines).toEqual([
+      `call {"gid":"${gid}","type":"saga","branch":"01","op":"action","target":"http://busi.test/no",` +
+        '"outcome":"failure","said":"sold out"',
+      'request {"type":"http","api":"submit","status":409',
+      'request {"type":"http","api":"submit","status":400',
+      'request {"type":"http","api":"unknown","status":404',
+    ]);
+    expect(c.log.filter((line) => /^(?:request|call) /.test(line))).toEqual([]);
+  });
+
   it("S-MET-7, S-BUG-23: no number of gids, paths, branches or workflow names makes more series", async () => {
     const series = async () => (await page()).split("\n").filter((line) => /^(dtm|tandem)_/.test(line)).length;
     const custom_data = (name: string) => JSON.stringify({ name, data: "" });

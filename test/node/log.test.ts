@@ -7,6 +7,17 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { createLog } from "../../src/log.js";
 
+it("writes lines of level debug only where that is the level, and offers nobody to write them otherwise", () => {
+  const dir = mkdtempSync(join(tmpdir(), "tandem-log-"));
+  const file = join(dir, "tandem.log");
+  const log = createLog("debug", [file]);
+  log.debug?.("request", { api: "submit" });
+  log.close();
+  expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ level: 20, msg: "request", api: "submit" });
+  rmSync(dir, { recursive: true });
+  for (const level of ["info", "warn", "error"]) expect(createLog(level, []).debug).toBeUndefined();
+});
+
 it("writes one JSON line an event, at once, with secrets hidden and nothing below its level", () => {
   const dir = mkdtempSync(join(tmpdir(), "tandem-log-"));
   const file = join(dir, "tandem.log");

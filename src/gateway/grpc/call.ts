@@ -19,7 +19,7 @@ export interface CallDeps {
   readonly requestTimeoutMs: number;
   readonly refusalOf: (error: unknown) => Refusal;
   /** Counts a finished call of a known method. */
-  readonly served: (name: string, isOk: boolean, durationMs: number) => void;
+  readonly served: (name: string, isOk: boolean, durationMs: number, code: number) => void;
 }
 
 const contentType = "application/grpc";
@@ -164,7 +164,7 @@ export class Call implements Replies, CallContext {
     this.#hold(0);
     clearTimeout(this.#timer);
     this.#controller?.abort();
-    this.#deps.served(this.#name, status.code === codes.ok, performance.now() - this.#startMs);
+    this.#deps.served(this.#name, status.code === codes.ok, performance.now() - this.#startMs, status.code);
   }
 
   /** Accounts for the bytes of a message that is not complete yet, beside those of one that is. */

@@ -46,7 +46,7 @@ export function createGrpcGateway(deps: GrpcGatewayDeps): GrpcServer {
       arriving: deps.arriving,
       requestTimeoutMs: settings.requestTimeoutMs,
       refusalOf: (error) => refusalOf(error, log),
-      served: (name, isOk, durationMs) => meters.get(name)?.served(isOk, durationMs),
+      served: (name, isOk, durationMs, code) => meters.get(name)?.served(isOk, durationMs, code),
     },
     settings,
     deps.clock,

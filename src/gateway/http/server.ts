@@ -78,7 +78,7 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
   const missing = notFoundAnswer(routes);
   app.setNotFoundHandler((request, reply) => {
     const answer = missing(request.method, request.url);
-    if (answer.status >= 400) nowhere.served(false, reply.elapsedTime);
+    if (answer.status >= 400) nowhere.served(false, reply.elapsedTime, answer.status);
     deps.arriving.change(-bodyOf(request).length);
     send(reply, answer);
   });
@@ -118,8 +118,9 @@ function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere:
     logger: false,
     clientErrorHandler: refuseBareSocket,
     frameworkErrors: (error, _request, reply) => {
-      nowhere.served(false, reply.elapsedTime);
-      send(reply, refusalAnswer(refusalOfFramework(error, log)));
+      const answer = refusalAnswer(refusalOfFramework(error, log));
+      nowhere.served(false, reply.elapsedTime, answer.status);
+      send(reply, answer);
     },
   });
   app.removeAllContentTypeParsers();
@@ -151,7 +152,7 @@ function register(app: FastifyInstance, route: Route, deps: HttpServerDeps, wait
         answer = refusalAnswer(refusalOf(error, log), route.refusalBody);
       }
       arriving.change(-bodyOf(request).length);
-      served(answer.status < 400, clock.monotonicMs() - startMs);
+      served(answer.status < 400, clock.monotonicMs() - startMs, answer.status);
       send(reply, answer);
       return reply;
     },
@@ -206,6 +207,7 @@ interface RouteConfig {
 /** A refusal that no route makes; counted as its route would, or as that of none. */
 function refuse(request: FastifyRequest, reply: FastifyReply, refusal: Refusal, nowhere: ServedMeter): void {
   const { refusalBody: own, served = nowhere.served } = request.routeOptions.config as Partial<RouteConfig>;
-  served(false, reply.elapsedTime);
-  send(reply, refusalAnswer(refusal, own ?? refusalBody));
+  const answer = refusalAnswer(refusal, own ?? refusalBody);
+  served(false, reply.elapsedTime, answer.status);
+  send(reply, answer);
 }

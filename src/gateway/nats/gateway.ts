@@ -71,9 +71,9 @@ function answering({ limits, log, clock, metrics }: NatsGatewayDeps, signal: Abo
       if (error !== null) return;
       const startedMs = clock.monotonicMs();
       inFlight++;
-      void carryOut(message, operation, limits, log, inFlight > inFlightMax, signal).then((isOk) => {
+      void carryOut(message, operation, limits, log, inFlight > inFlightMax, signal).then((status) => {
         inFlight--;
-        meter.served(isOk, clock.monotonicMs() - startedMs);
+        meter.served(status < 400, clock.monotonicMs() - startedMs, status);
       });
     };
   };
@@ -86,7 +86,7 @@ async function carryOut(
   log: Log,
   isTooMuch: boolean,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<number> {
   let form: Form = "json";
   let result: Result;
   try {
@@ -117,14 +117,14 @@ async function unlessAborted(signal: AbortSignal, work: Promise<Result>): Promis
   return Promise.race([work, aborted]).finally(() => signal.removeEventListener("abort", stop));
 }
 
-/** Says whether it was an answer of success. */
-function respond(message: ServiceMsg, form: Form, result: Result): boolean {
+/** Gives the status that was answered. */
+function respond(message: ServiceMsg, form: Form, result: Result): number {
   const head = headers();
   head.set("Content-Type", typeOf(form));
   if (!isRefusal(result)) {
     head.set("Status", "200");
     message.respond(write(form, result), { headers: head });
-    return true;
+    return 200;
   }
   const { http, result: word } = errors[result.code];
   head.set("Status", String(http));
@@ -134,7 +134,7 @@ function respond(message: ServiceMsg, form: Form, result: Result): boolean {
   const progress = result.progress && { branch_id: branchId, op, status };
   const body = { dtm_result: word, message: result.message, progress };
   message.respondError(http, result.message.replace(/[\r\n]+/g, " "), write(form, body), { headers: head });
-  return false;
+  return http;
 }
 
 function isRefusal(result: Result): result is Refusal {

@@ -22,4 +22,4 @@ export class Arriving {
 }
 
 /** What a client is told whose request is one too many; nothing was done. */
-export const tooManyArriving = "too many bytes of requests are in memory at this moment, ask again";
+export const tooManyArriving = "too many requests, or bytes of them, are in memory at this moment, ask again";

@@ -9,6 +9,7 @@ import type { Clock } from "../../ports/clock.js";
 import type { Meters } from "../../ports/meters.js";
 import type { Log } from "../../ports/observer.js";
 import type { InputLimits } from "../../wire/limits.js";
+import { Arriving, tooManyArriving } from "../arriving.js";
 import { refusalOf } from "../failure.js";
 import type { Operations } from "../operations.js";
 import { type Form, formOf, readFields, typeOf, write } from "./body.js";
@@ -18,6 +19,8 @@ import { type Operation, operationTable, type Result } from "./operations.js";
 export interface NatsGatewayDeps {
   readonly operations: Operations;
   readonly limits: InputLimits;
+  /** Bytes of requests in memory; 256 MiB of this gateway's own when not given. */
+  readonly arriving?: Arriving;
   readonly metrics: Pick<Meters, "api">;
   readonly log: Log;
   readonly clock: Clock;
@@ -28,8 +31,9 @@ export interface NatsGatewayDeps {
   readonly whenConnected: (task: (connection: NatsConnection) => void) => void;
 }
 
-/** Requests being answered at a time; refused beyond. */
+/** Requests being answered at a time, and their bytes; refused beyond. */
 const inFlightMax = 10_000;
+const inFlightBytesMax = 256 << 20;
 
 /** All nodes of a cluster share the work. */
 const queue = "tandem";
@@ -63,7 +67,8 @@ export function createNatsGateway(deps: NatsGatewayDeps): { close(): Promise<voi
 }
 
 /** Makes handlers, which share a bound of requests under way. */
-function answering({ limits, log, clock, metrics }: NatsGatewayDeps, signal: AbortSignal) {
+function answering(deps: NatsGatewayDeps, signal: AbortSignal) {
+  const { limits, log, clock, metrics, arriving = new Arriving(inFlightBytesMax) } = deps;
   let inFlight = 0;
   return (name: string, operation: Operation) => {
     const meter = metrics.api("nats", name);
@@ -71,8 +76,10 @@ function answering({ limits, log, clock, metrics }: NatsGatewayDeps, signal: Abo
       if (error !== null) return;
       const startedMs = clock.monotonicMs();
       inFlight++;
-      void carryOut(message, operation, limits, log, inFlight > inFlightMax, signal).then((status) => {
+      const isTooMuch = !arriving.change(message.data.length) || inFlight > inFlightMax;
+      void carryOut(message, operation, limits, log, isTooMuch, signal).then((status) => {
         inFlight--;
+        arriving.change(-message.data.length);
         meter.served(status < 400, clock.monotonicMs() - startedMs, status);
       });
     };
@@ -92,7 +99,7 @@ async function carryOut(
   try {
     form = formOf(message.headers?.get("Content-Type") ?? "");
     result = isTooMuch
-      ? refused("OVERLOADED", `${inFlightMax} requests are being answered already`)
+      ? { ...refused("OVERLOADED", tooManyArriving), retryAfterS: 1 }
       : await unlessAborted(signal, operation(readFields(form, message.data, limits), signal));
   } catch (error) {
     result = refusalOf(error, log);

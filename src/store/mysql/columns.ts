@@ -25,19 +25,6 @@ export const headColumns = [
   "ended_at",
 ] as const;
 
-/** Columns that later commits change; the others are those of the creation for ever. */
-export const changingColumns = [
-  "status",
-  "wake_at",
-  "digest",
-  "parked",
-  "overdue",
-  "rollback_reason",
-  "aborted_by_client",
-  "updated_at",
-  "ended_at",
-] as const;
-
 /**
  * `wake_at` of an unfinished transaction that waits for no time, so that only final ones have NULL there: the index
  * (shard, wake_at) then finds the unfinished among millions of final ones. Above every time, and no safe integer.
@@ -46,7 +33,6 @@ export const neverWakes = "9223372036854775807";
 
 /** Literals of a head's columns. */
 export function headLiterals(head: Head): Readonly<Record<(typeof headColumns)[number], string>> {
-  const rests = head.wakeAtMs === undefined && head.endedAtMs === undefined;
   return {
     id: literal(head.id),
     gid: literal(head.gid),
@@ -54,7 +40,7 @@ export function headLiterals(head: Head): Readonly<Record<(typeof headColumns)[n
     type: literal(head.type),
     protocol: literal(head.protocol),
     status: literal(head.status),
-    wake_at: rests ? neverWakes : literal(head.wakeAtMs),
+    wake_at: wakeLiteral(head),
     digest: literal(head.digest),
     parked: literal(head.parked),
     overdue: literal(head.overdue),
@@ -64,6 +50,38 @@ export function headLiterals(head: Head): Readonly<Record<(typeof headColumns)[n
     updated_at: literal(head.updatedAtMs),
     ended_at: literal(head.endedAtMs),
   };
+}
+
+function wakeLiteral(head: Head): string {
+  const rests = head.wakeAtMs === undefined && head.endedAtMs === undefined;
+  return rests ? neverWakes : literal(head.wakeAtMs);
+}
+
+/** What a later commit changes of a head; the other columns are those of the creation for ever. */
+export interface ChangedHead {
+  readonly id: number;
+  /** Assignments that many heads have in common. */
+  readonly common: string;
+  /** Literals by column of what is mostly this head's alone. */
+  readonly own: Readonly<Record<string, string>>;
+}
+
+/** See {@link ChangedHead}. A digest is written by the events that bring it, and long. */
+export function changedHead(id: number, head: Head, events: JournalRow["events"]): ChangedHead {
+  const digested = events.some(({ kind }) => kind === "submitted" || kind === "digestRecorded");
+  const common = [
+    `status=${literal(head.status)}`,
+    `parked=${literal(head.parked)}`,
+    `overdue=${literal(head.overdue)}`,
+    `rollback_reason=${literal(head.rollbackReason)}`,
+    `aborted_by_client=${literal(head.abortedByClient)}`,
+  ];
+  const own = {
+    wake_at: wakeLiteral(head),
+    updated_at: literal(head.updatedAtMs),
+    ended_at: literal(head.endedAtMs),
+  };
+  return { id, common: common.join(","), own: digested ? { ...own, digest: literal(head.digest) } : own };
 }
 
 /** A head as it was stored. */

@@ -8,7 +8,10 @@ export function literal(value: number | string | boolean | Uint8Array | undefine
   if (value === undefined) return "NULL";
   if (typeof value === "boolean") return value ? "1" : "0";
   if (typeof value === "string") return `x'${Buffer.from(value, "utf8").toString("hex")}'`;
-  if (typeof value !== "number") return `x'${Buffer.from(value).toString("hex")}'`;
+  if (typeof value !== "number") {
+    const { buffer, byteOffset, byteLength } = value;
+    return `x'${Buffer.from(buffer, byteOffset, byteLength).toString("hex")}'`;
+  }
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} cannot be stored: no safe integer`);
   return String(value);
 }

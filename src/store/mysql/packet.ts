@@ -8,49 +8,39 @@
  */
 import type { Commit } from "../../ports/store.js";
 import { rowCodec } from "../codec.js";
-import { changingColumns, headColumns, headLiterals, seqOf } from "./columns.js";
+import { type ChangedHead, changedHead, headColumns, headLiterals, seqOf } from "./columns.js";
 import { anyPair, literal, tuple, within } from "./literal.js";
 
 /** `VALUES (…)` in MariaDB, `VALUES ROW(…)` in MySQL. */
 export type Dialect = "mariadb" | "mysql";
 
-/** What the guards must count for the flush to be written. */
-export interface Expected {
-  readonly shards: number;
-  readonly predecessors: number;
-}
+/**
+ * A transaction's first and last statements. A client that stops in between holds its locks for a second: the server
+ * ends the connection then. Few statements, because each costs a flush about as much as a row does.
+ */
+const opening = "SET autocommit=0, wait_timeout=1";
+const closing = "SET autocommit=1, wait_timeout=28800";
+const ending = `COMMIT; ${closing}`;
 
-/** A flush cut into packets; all but the last leave the transaction open. */
-export interface Flush {
-  readonly packets: readonly string[];
-  readonly expected: Expected;
-}
+/** Ends a transaction that failed in the middle of a packet, and puts the connection back as it was. */
+export const abandoning = `ROLLBACK; ${closing}`;
 
-/** Last statements of a flush; the first of its results that count come before them. */
-const ending = "COMMIT; SET wait_timeout=28800";
+/** Results of a flush that come before those of its rows: of the opening and of the guards. */
+export const resultsBeforeRows = 2;
 
 /**
- * SQL of a batch. A batch whose text is longer than `packetBytesMax` is sent in several packets of one transaction.
+ * SQL of a batch as packets, all but the last of which leave the transaction open. Rows are affected when the guards
+ * have held, else none.
  * @throws RangeError when one row alone is too long
  */
-export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesMax: number): Flush {
+export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesMax: number): readonly string[] {
   const ordered = [...batch].sort((a, b) => a.id - b.id);
   const shards = pairsOf(ordered.map(({ shard, epoch }) => [shard, epoch] as const));
   const predecessors = ordered.flatMap(({ id, row }) => predecessorOf(id, row.version, row.retryOf));
   const retries = ordered.filter(({ row }) => row.retryOf !== undefined);
-  const expected = { shards: shards.length, predecessors: predecessors.length };
-  const guard = `@c=${expected.shards} AND @p=${expected.predecessors} AND @n=0`;
-  const opening = [
-    "START TRANSACTION",
-    "SET wait_timeout=1",
-    `SELECT COUNT(*) INTO @c FROM cl_shard WHERE ${anyPair("shard_id", "epoch", shards)} LOCK IN SHARE MODE`,
-    countInto("@p", predecessors),
-    countInto(
-      "@n",
-      retries.map(({ id, row }) => [id, row.version + 1]),
-    ),
-    "SELECT @c AS shards, @p AS predecessors, @n AS successors",
-  ];
+  const guard = `@c=${shards.length} AND @p=${predecessors.length} AND @n=0`;
+  const counts = ["COUNT(*)", countOf(predecessors), countOf(retries.map(({ id, row }) => [id, row.version + 1]))];
+  const held = `FROM cl_shard WHERE ${anyPair("shard_id", "epoch", shards)} LOCK IN SHARE MODE`;
   const statements = [
     ...replacedRetries(retries, guard),
     ...insertions("journal", ["id", "seq", "body"], ordered.map(journalTuple), guard, dialect, packetBytesMax),
@@ -58,7 +48,7 @@ export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesM
     ...updates(ordered, guard),
     ending,
   ];
-  return { packets: packed(opening.join("; "), statements, packetBytesMax), expected };
+  return packed(`${opening}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`, statements, packetBytesMax);
 }
 
 /** Each pair once: a shard under two epochs counts twice and matches once, so such a batch is held back. */
@@ -76,9 +66,8 @@ function predecessorOf(
   return version === 1 ? [] : [[id, Math.max(0, version - 1)]];
 }
 
-function countInto(variable: string, keys: readonly (readonly [number, number])[]): string {
-  if (keys.length === 0) return `SET ${variable}=0`;
-  return `SELECT COUNT(*) INTO ${variable} FROM journal WHERE ${anyPair("id", "seq", keys)}`;
+function countOf(keys: readonly (readonly [number, number])[]): string {
+  return keys.length === 0 ? "0" : `(SELECT COUNT(*) FROM journal WHERE ${anyPair("id", "seq", keys)})`;
 }
 
 /** The record that a retry record takes the place of may or may not be there. */
@@ -130,21 +119,44 @@ function insertions(
   });
 }
 
-/** One UPDATE for each distinct set of values. */
+/** Most heads of one UPDATE: the server goes through the list of ids for each of them. */
+const updatedMax = 64;
+
+/** One UPDATE for heads that differ in nothing but their own columns, which are times as a rule. */
 function updates(ordered: readonly Commit[], guard: string): readonly string[] {
-  const groups = new Map<string, number[]>();
+  const groups = new Map<string, ChangedHead[]>();
   for (const { id, row, head } of ordered) {
     if (head === undefined || (row.version === 1 && row.retryOf === undefined)) continue;
-    const literals = headLiterals(head);
-    const set = changingColumns.map((column) => `${column}=${literals[column]}`).join(",");
-    groups.set(set, [...(groups.get(set) ?? []), id]);
+    const changed = changedHead(id, head, row.events);
+    const key = `${changed.common} ${Object.keys(changed.own)}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [changed]);
+    else group.push(changed);
   }
-  return [...groups].map(([set, ids]) => `UPDATE head SET ${set} WHERE ${guard} AND ${within("id", ids)}`);
+  const statements: string[] = [];
+  for (const group of groups.values())
+    for (let from = 0; from < group.length; from += updatedMax)
+      statements.push(update(group.slice(from, from + updatedMax), guard));
+  return statements;
 }
 
-/** Statements joined into as few packets as fit; the opening is a prefix of the first. */
-function packed(opening: string, statements: readonly string[], bytesMax: number): readonly string[] {
-  const packets = [opening];
+function update(group: readonly ChangedHead[], guard: string): string {
+  const [first] = group;
+  const own = Object.keys(first!.own).map((column) => `${column}=${byId(column, group)}`);
+  const ids = group.map(({ id }) => id);
+  return `UPDATE head SET ${first!.common},${own.join(",")} WHERE ${guard} AND ${within("id", ids)}`;
+}
+
+function byId(column: string, group: readonly ChangedHead[]): string {
+  const [first] = group;
+  const same = group.every(({ own }) => own[column] === first!.own[column]);
+  if (same) return first!.own[column]!;
+  return `CASE id ${group.map(({ id, own }) => `WHEN ${id} THEN ${own[column]}`).join(" ")} END`;
+}
+
+/** Statements joined into as few packets as fit; `first` is a prefix of the first. */
+function packed(first: string, statements: readonly string[], bytesMax: number): readonly string[] {
+  const packets = [first];
   for (const statement of statements) {
     const last = packets.length - 1;
     if (packets[last]!.length + statement.length + 2 <= bytesMax) packets[last] += `; ${statement}`;
@@ -180,8 +192,7 @@ export function bumpQuery(shards: Iterable<number>, owner: string, incarnation: 
   const chosen = within("shard_id", shards);
   const own = `owner=${literal(owner)} AND incarnation=${literal(incarnation)}`;
   return [
-    "START TRANSACTION",
-    "SET wait_timeout=1",
+    opening,
     `SELECT COUNT(*) FROM cl_shard WHERE ${chosen} FOR UPDATE`,
     `UPDATE cl_shard SET epoch=epoch+1 WHERE ${chosen} AND ${own}`,
     `SELECT shard_id, epoch, owner, incarnation FROM cl_shard WHERE ${chosen} AND ${own} ORDER BY shard_id`,

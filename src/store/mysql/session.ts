@@ -3,7 +3,7 @@
  * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
-import type { Dialect } from "./packet.js";
+import { abandoning, type Dialect } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
 export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
@@ -98,13 +98,8 @@ export class Session {
     }
   }
 
-  /** Ends an open transaction that a caller does not want any more, with the connection. */
-  abandon(): void {
-    if (this.#opened !== undefined) this.#forget(this.#opened);
-  }
-
   close(): void {
-    this.abandon();
+    if (this.#opened !== undefined) this.#forget(this.#opened);
   }
 
   async #connect(): Promise<Opened> {
@@ -116,6 +111,7 @@ export class Session {
       enableKeepAlive: true,
       connectTimeout: timeoutMs,
       timezone: "Z",
+      queryFormat: (sql) => sql, // no placeholders: nothing to look for
     });
     const forget = (): void => {
       if (this.#opened?.connection === connection) this.#forget(this.#opened);
@@ -137,7 +133,7 @@ export class Session {
   /** The server has ended the packet, not the transaction: its locks stay until somebody rolls back. */
   async #rollBack(opened: Opened): Promise<void> {
     try {
-      await withDeadline(this.#options.timeoutMs, opened.connection.query("ROLLBACK; SET wait_timeout=28800"));
+      await withDeadline(this.#options.timeoutMs, opened.connection.query(abandoning));
     } catch {
       this.#forget(opened);
     }

@@ -17,7 +17,9 @@ export interface JournalRow {
 export function evolve(tx: Transaction | undefined, event: Event): Transaction {
   if (event.kind === "created") return born(event);
   if (tx === undefined) throw new Error(`journal begins with '${event.kind}', needed 'created'`);
-  return { ...step(tx, event), updatedAtMs: Math.max(tx.updatedAtMs, event.atMs) };
+  const next: { -readonly [K in keyof Transaction]: Transaction[K] } = step(tx, event); // a fresh object, still ours
+  next.updatedAtMs = Math.max(tx.updatedAtMs, event.atMs);
+  return next;
 }
 
 /** The state that a whole journal leads to, rows in any order. @throws on a gap or a wrong beginning. */

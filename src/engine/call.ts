@@ -7,24 +7,27 @@ import type { Call } from "../ports/caller.js";
 import type { StuckBranch } from "../ports/observer.js";
 
 const nothing = new Uint8Array(0);
+const noHeaders: Call["headers"] = {};
 
 /** What the participant of an op, or (CHECK) the initiator, is told. */
 export function callOf(tx: Transaction, index: number): Call {
-  const common = {
+  const { branchId, op, url, payload } = index === CHECK ? checkOf(tx) : tx.ops[index]!;
+  return {
     gid: tx.gid,
     type: tx.type,
     protocol: tx.protocol,
-    headers: tx.options.branchHeaders ?? {},
+    headers: tx.options.branchHeaders ?? noHeaders,
     timeoutMs: requestTimeoutMs(tx),
+    branchId,
+    op,
+    url,
+    payload,
   };
-  if (index !== CHECK) {
-    const { branchId, op, url, payload } = tx.ops[index]!;
-    return { ...common, branchId, op, url, payload };
-  }
-  const check = { ...common, branchId: "00", url: tx.queryPrepared };
-  return tx.type === "workflow"
-    ? { ...check, ...workflowInput(tx.customData) }
-    : { ...check, op: "msg", payload: nothing };
+}
+
+function checkOf(tx: Transaction): Pick<Call, "branchId" | "op" | "url" | "payload"> {
+  const input = tx.type === "workflow" ? workflowInput(tx.customData) : { op: "msg", payload: nothing };
+  return { branchId: "00", url: tx.queryPrepared, ...input };
 }
 
 /** What people are told about an op that alerts. */

@@ -63,12 +63,17 @@ export type Fields<T> = { readonly [K in keyof T]-?: Shape<T[K]> };
 /** An object as the array of its fields' values. */
 export function record<T extends object>(fields: Fields<T>): RecordShape<T> {
   const names = Object.keys(fields) as (keyof T)[];
+  const shapes = names.map((name) => fields[name] as Shape<unknown>);
   return {
-    write: (value) => names.map((name) => fields[name].write(value[name])),
+    write: (value) => {
+      const values: unknown[] = [];
+      for (let i = 0; i < names.length; i++) values.push(shapes[i]!.write(value[names[i]!]));
+      return values;
+    },
     read: (stored) => {
       const values = arrayOf(stored);
       const result: Partial<T> = {};
-      for (let i = 0; i < names.length; i++) result[names[i]!] = fields[names[i]!].read(values[i]);
+      for (let i = 0; i < names.length; i++) result[names[i]!] = shapes[i]!.read(values[i]) as T[keyof T];
       return result as T;
     },
   };

@@ -16,19 +16,20 @@ export function literal(value: number | string | boolean | Uint8Array | undefine
   return String(value);
 }
 
-/** `(a,b,…)` of literals. */
-export function tuple(values: readonly Parameters<typeof literal>[0][]): string {
-  return `(${values.map(literal).join(",")})`;
-}
-
 /** `column IN (…)`; never true for no values. */
 export function within(column: string, values: Iterable<Parameters<typeof literal>[0]>): string {
   const list = [...values].map(literal).join(",");
   return list === "" ? "FALSE" : `${column} IN (${list})`;
 }
 
-/** `((a=1 AND b=2) OR …)`: the form of pairs that the range optimizers of both servers understand. */
+/** `((b=2 AND a IN (1,…)) OR …)`: a form of pairs that both servers look up key by key, and quickly. */
 export function anyPair(first: string, second: string, pairs: Iterable<readonly [number, number]>): string {
-  const terms = [...pairs].map(([a, b]) => `(${first}=${literal(a)} AND ${second}=${literal(b)})`);
+  const groups = new Map<number, number[]>();
+  for (const [a, b] of pairs) {
+    const group = groups.get(b);
+    if (group === undefined) groups.set(b, [a]);
+    else group.push(a);
+  }
+  const terms = [...groups].map(([b, values]) => `(${second}=${literal(b)} AND ${within(first, values)})`);
   return terms.length === 0 ? "FALSE" : `(${terms.join(" OR ")})`;
 }

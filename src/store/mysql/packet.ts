@@ -1,18 +1,16 @@
 /**
- * The flush as SQL (reliability 4): guard, rows and COMMIT in one packet of plain statements, all or nothing. Every
- * write is conditional on the guards, so a fenced or mistaken flush commits nothing and ends its transaction itself.
+ * The flush as SQL (reliability 4): guard, rows and COMMIT in one packet of plain statements, all or nothing, and the
+ * same for MySQL and MariaDB. The first insertion fails unless the guards hold, so a fenced or mistaken flush writes
+ * nothing: what follows a statement that fails is not carried out.
  *
  * Guards: `@c` counts shards that still have this node's epochs, and holds their rows to the commit; `@p` counts the
  * journal rows that the new ones must follow; `@n` those that must not be there yet, where only the key of a retry
- * record would not show it. Rows are written in key order. Servers differ in the word ROW alone.
+ * record would not show it. Rows are written in key order.
  */
 import type { Commit } from "../../ports/store.js";
 import { rowCodec } from "../codec.js";
 import { type ChangedHead, changedHead, headColumns, headLiterals, seqOf } from "./columns.js";
-import { anyPair, literal, tuple, within } from "./literal.js";
-
-/** `VALUES (…)` in MariaDB, `VALUES ROW(…)` in MySQL. */
-export type Dialect = "mariadb" | "mysql";
+import { anyPair, literal, within } from "./literal.js";
 
 /**
  * A transaction's first and last statements. A client that stops in between holds its locks for a second: the server
@@ -25,15 +23,14 @@ const ending = `COMMIT; ${closing}`;
 /** Ends a transaction that failed in the middle of a packet, and puts the connection back as it was. */
 export const abandoning = `ROLLBACK; ${closing}`;
 
-/** Results of a flush that come before those of its rows: of the opening and of the guards. */
-export const resultsBeforeRows = 2;
+/** Error that the server answers with when the guards did not hold: NULL where none may be. No row has one there. */
+export const unmet = 1048;
 
 /**
- * SQL of a batch as packets, all but the last of which leave the transaction open. Rows are affected when the guards
- * have held, else none.
+ * SQL of a batch as packets, all but the last of which leave the transaction open.
  * @throws RangeError when one row alone is too long
  */
-export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesMax: number): readonly string[] {
+export function flushOf(batch: readonly Commit[], packetBytesMax: number): readonly string[] {
   const ordered = [...batch].sort((a, b) => a.id - b.id);
   const shards = pairsOf(ordered.map(({ shard, epoch }) => [shard, epoch] as const));
   const predecessors = ordered.flatMap(({ id, row }) => predecessorOf(id, row.version, row.retryOf));
@@ -43,9 +40,9 @@ export function flushOf(batch: readonly Commit[], dialect: Dialect, packetBytesM
   const held = `FROM cl_shard WHERE ${anyPair("shard_id", "epoch", shards)} LOCK IN SHARE MODE`;
   const statements = [
     ...replacedRetries(retries, guard),
-    ...insertions("journal", ["id", "seq", "body"], ordered.map(journalTuple), guard, dialect, packetBytesMax),
-    ...insertions("head", headColumns, creations(ordered), guard, dialect, packetBytesMax),
-    ...updates(ordered, guard),
+    ...insertions("journal", ["id", "seq", "body"], journalTuples(ordered, guard), packetBytesMax),
+    ...insertions("head", headColumns, creations(ordered), packetBytesMax),
+    ...updates(ordered),
     ending,
   ];
   return packed(`${opening}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`, statements, packetBytesMax);
@@ -77,8 +74,12 @@ function replacedRetries(retries: readonly Commit[], guard: string): readonly st
   return [`DELETE FROM journal WHERE ${guard} AND ${anyPair("id", "seq", keys)}`];
 }
 
-function journalTuple({ id, row }: Commit): string {
-  return tuple([id, seqOf(row), rowCodec.encode(row)]);
+/** The first id is none unless the guards hold. */
+function journalTuples(ordered: readonly Commit[], guard: string): readonly string[] {
+  return ordered.map(({ id, row }, i) => {
+    const key = i === 0 ? `IF(${guard},${literal(id)},NULL)` : literal(id);
+    return `(${key},${literal(seqOf(row))},${literal(rowCodec.encode(row))})`;
+  });
 }
 
 function creations(ordered: readonly Commit[]): readonly string[] {
@@ -89,13 +90,11 @@ function creations(ordered: readonly Commit[]): readonly string[] {
   });
 }
 
-/** Guarded inserts of the tuples, each statement short enough for a packet of its own. */
+/** Inserts of the tuples, each statement short enough for a packet of its own. */
 function insertions(
   table: string,
   columns: readonly string[],
   tuples: readonly string[],
-  guard: string,
-  dialect: Dialect,
   bytesMax: number,
 ): readonly string[] {
   const into = `INSERT INTO ${table} (${columns.join(",")})`;
@@ -111,19 +110,14 @@ function insertions(
       throw new RangeError(`row of ${table} of ${bytes} bytes, the server takes ${bytesMax}`);
     chunks.at(-1)!.push(values);
   }
-  return chunks.map((chunk) => {
-    if (chunk.length === 1) return `${into} SELECT ${chunk[0]!.slice(1, -1)} FROM DUAL WHERE ${guard}`;
-    const rows = dialect === "mysql" ? chunk.map((values) => `ROW${values}`) : chunk;
-    const list = columns.join(",");
-    return `${into} WITH x(${list}) AS (VALUES ${rows.join(",")}) SELECT ${list} FROM x WHERE ${guard}`;
-  });
+  return chunks.map((chunk) => `${into} VALUES ${chunk.join(",")}`);
 }
 
 /** Most heads of one UPDATE: the server goes through the list of ids for each of them. */
 const updatedMax = 64;
 
 /** One UPDATE for heads that differ in nothing but their own columns, which are times as a rule. */
-function updates(ordered: readonly Commit[], guard: string): readonly string[] {
+function updates(ordered: readonly Commit[]): readonly string[] {
   const groups = new Map<string, ChangedHead[]>();
   for (const { id, row, head } of ordered) {
     if (head === undefined || (row.version === 1 && row.retryOf === undefined)) continue;
@@ -136,15 +130,15 @@ function updates(ordered: readonly Commit[], guard: string): readonly string[] {
   const statements: string[] = [];
   for (const group of groups.values())
     for (let from = 0; from < group.length; from += updatedMax)
-      statements.push(update(group.slice(from, from + updatedMax), guard));
+      statements.push(update(group.slice(from, from + updatedMax)));
   return statements;
 }
 
-function update(group: readonly ChangedHead[], guard: string): string {
+function update(group: readonly ChangedHead[]): string {
   const [first] = group;
   const own = Object.keys(first!.own).map((column) => `${column}=${byId(column, group)}`);
   const ids = group.map(({ id }) => id);
-  return `UPDATE head SET ${first!.common},${own.join(",")} WHERE ${guard} AND ${within("id", ids)}`;
+  return `UPDATE head SET ${first!.common},${own.join(",")} WHERE ${within("id", ids)}`;
 }
 
 function byId(column: string, group: readonly ChangedHead[]): string {

@@ -3,17 +3,17 @@
  * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
-import { abandoning, type Dialect } from "./packet.js";
+import { abandoning, unmet } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
 export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
 
 /**
  * Why a packet failed. `unsent`: it never reached the server. `lost`: no answer, so it may have run. The others are
- * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `duplicate`: a
- * key is taken; `refused`: the server will never take a row; `unavailable`: not now.
+ * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `held
+ * back`: the guards did not hold or a key is taken; `refused`: the server will never take a row; `unavailable`: not now.
  */
-export type FailureKind = "unsent" | "lost" | "collision" | "duplicate" | "refused" | "unavailable";
+export type FailureKind = "unsent" | "lost" | "collision" | "held back" | "refused" | "unavailable";
 
 /** Thrown by a session, and by nobody else. */
 export class SessionFailure extends Error {
@@ -40,7 +40,6 @@ export interface SessionOptions {
 
 /** A connection that can be written through, and what its server is like. */
 export interface Server {
-  readonly dialect: Dialect;
   /** Longest packet to be sent: half of what the server takes. */
   readonly packetBytesMax: number;
 }
@@ -50,16 +49,17 @@ interface Opened extends Server {
 }
 
 /** Answers to a statement that mean its rows can never be stored: too long, out of range, against a constraint. */
-const refusals = new Set([1048, 1118, 1264, 1292, 1366, 1406, 1690, 3819, 4025]);
+const refusals = new Set([1118, 1264, 1292, 1366, 1406, 1690, 3819, 4025]);
 const collisions = new Set([1205, 1213]);
 const duplicate = 1062;
+const heldBack = new Set([duplicate, unmet]);
 /** Answers that come with the end of the connection: shutdown, killed, timed out; the statement may have run. */
 const endings = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 2006, 2013, 4031]);
 
 const greeting = [
   "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
   "SET SESSION innodb_lock_wait_timeout=2, autocommit=1, sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-  "SELECT VERSION() AS version, @@max_allowed_packet AS packet_bytes",
+  "SELECT @@max_allowed_packet AS packet_bytes",
 ].join("; ");
 
 /** See the file's head. One packet at a time. */
@@ -122,8 +122,7 @@ export class Session {
       const [results] = await withDeadline(timeoutMs, connection.query<RowDataPacket[][]>(greeting));
       const [facts] = results[2] as RowDataPacket[];
       if (enlist !== undefined) await enlist(connection.threadId);
-      const dialect = String(facts?.version).includes("MariaDB") ? "mariadb" : "mysql";
-      return { connection, dialect, packetBytesMax: Math.floor(Number(facts?.packet_bytes) / 2) };
+      return { connection, packetBytesMax: Math.floor(Number(facts?.packet_bytes) / 2) };
     } catch (cause) {
       connection.destroy();
       throw cause;
@@ -159,7 +158,7 @@ async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> 
 function kindOf(error: unknown): FailureKind {
   const { errno = 0, sqlState, fatal } = error as { errno?: number; sqlState?: string; fatal?: boolean };
   if (fatal === true || sqlState === undefined || endings.has(errno)) return "lost";
-  if (errno === duplicate) return "duplicate";
+  if (heldBack.has(errno)) return "held back";
   if (collisions.has(errno)) return "collision";
   return refusals.has(errno) ? "refused" : "unavailable";
 }

@@ -7,7 +7,7 @@ import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict
 import { rowCodec } from "../codec.js";
 import { seqOf } from "./columns.js";
 import { obstacle, readFacts, regression } from "./judge.js";
-import { bumpQuery, factsQuery, flushOf, resultsBeforeRows, storedRowsQuery } from "./packet.js";
+import { bumpQuery, factsQuery, flushOf, storedRowsQuery } from "./packet.js";
 import { type Results, type Session, SessionFailure } from "./session.js";
 
 /** The node as the owner of shards. */
@@ -104,28 +104,24 @@ export class Writer {
   /** @throws StoreUnavailable, StoreRefused, StoreInDoubt */
   async #send(batch: readonly Commit[]): Promise<Sent> {
     let packetsLeft = Number.POSITIVE_INFINITY;
-    let before = resultsBeforeRows;
-    let rows = 0;
     try {
-      const { dialect, packetBytesMax } = await this.#session.open();
-      const packets = this.#flushOf(batch, dialect, packetBytesMax);
+      const { packetBytesMax } = await this.#session.open();
+      const packets = this.#flushOf(batch, packetBytesMax);
       packetsLeft = packets.length;
       for (const packet of packets) {
         packetsLeft--;
-        const results = await this.#session.send(packet);
-        for (const { affectedRows } of results.slice(before)) rows += affectedRows;
-        before = 0;
+        await this.#session.send(packet);
       }
-      return rows > 0 ? "written" : "held back";
+      return "written";
     } catch (error) {
       if (!(error instanceof SessionFailure)) throw error;
       return this.#meaning(error, packetsLeft === 0);
     }
   }
 
-  #flushOf(batch: readonly Commit[], ...server: [Parameters<typeof flushOf>[1], number]): readonly string[] {
+  #flushOf(batch: readonly Commit[], packetBytesMax: number): readonly string[] {
     try {
-      return flushOf(batch, ...server);
+      return flushOf(batch, packetBytesMax);
     } catch (cause) {
       if (cause instanceof RangeError) throw new StoreRefused(cause.message, { cause });
       throw cause;
@@ -138,7 +134,7 @@ export class Writer {
     switch (kind) {
       case "collision":
         return "collided";
-      case "duplicate":
+      case "held back":
         return "held back";
       case "refused":
         throw new StoreRefused(message, { cause: failure });

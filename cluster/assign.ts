@@ -8,27 +8,50 @@ const encoder = new TextEncoder();
 
 /** The node that should own `shard`, `undefined` without nodes. Independent of the order of `nodes`. */
 export function desiredOwner(shard: number, nodes: readonly string[]): string | undefined {
-  let best: { readonly node: string; readonly weight: number } | undefined;
-  for (const node of nodes) {
-    const weight = murmur3(encoder.encode(`${shard}/${node}`), 0x9e3779b9);
-    if (best === undefined || weight > best.weight || (weight === best.weight && node < best.node))
-      best = { node, weight };
-  }
-  return best?.node;
+  return heaviest(shard, nodes, weightOf);
 }
 
 /**
- * `desiredOwner` that remembers its answers for as long as the nodes stay the same: a node asks for all of its shards
- * at every look, and they change once in a blue moon.
+ * `desiredOwner` that remembers its answers for as long as the nodes stay the same, and the weights of those that stay:
+ * a node asks for all of its shards at every look, and they change once in a blue moon.
  */
 export function rememberedOwner(): typeof desiredOwner {
   const known = new Map<number, string | undefined>();
-  let of = "";
+  let of: readonly string[] = [];
+  let weights = new Map<string, Map<number, number>>();
+  const weigh = (shard: number, node: string): number => {
+    const its = weights.get(node)!;
+    const weight = its.get(shard) ?? weightOf(shard, node);
+    its.set(shard, weight);
+    return weight;
+  };
   return (shard, nodes) => {
-    const now = nodes.join("\n");
-    if (now !== of) known.clear();
-    of = now;
-    if (!known.has(shard)) known.set(shard, desiredOwner(shard, nodes));
+    if (nodes !== of && (nodes.length !== of.length || nodes.some((node, i) => node !== of[i]))) {
+      known.clear();
+      weights = new Map(nodes.map((node) => [node, weights.get(node) ?? new Map<number, number>()]));
+    }
+    of = nodes;
+    if (!known.has(shard)) known.set(shard, heaviest(shard, nodes, weigh));
     return known.get(shard);
   };
+}
+
+function heaviest(
+  shard: number,
+  nodes: readonly string[],
+  weigh: (shard: number, node: string) => number,
+): string | undefined {
+  let best: string | undefined;
+  let most = -1;
+  for (const node of nodes) {
+    const weight = weigh(shard, node);
+    if (weight < most || (weight === most && node > best!)) continue;
+    best = node;
+    most = weight;
+  }
+  return best;
+}
+
+function weightOf(shard: number, node: string): number {
+  return murmur3(encoder.encode(`${shard}/${node}`), 0x9e3779b9);
 }

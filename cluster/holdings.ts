@@ -39,11 +39,6 @@ export class Holdings {
     return this.#table;
   }
 
-  /** Rows of shards that this node does not hold. */
-  others(): readonly ShardRow[] {
-    return [...this.#table.values()].map(({ row }) => row).filter(({ shard }) => !this.#owned.has(shard));
-  }
-
   isMine({ owner, incarnation }: ShardRow): boolean {
     return owner === this.#name && incarnation === this.incarnation;
   }

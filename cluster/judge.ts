@@ -25,9 +25,10 @@ export function candidates({ nodes, storeNowMs }: Sight): readonly string[] {
     .map(({ name }) => name);
 }
 
-/** Shards of nobody: without owner, of a fenced node, of an incarnation that has been followed by another. */
+/** Shards of nobody: not `owned`, without owner, of a fenced node, of an incarnation that another has followed. */
 export function orphans(
-  rows: Iterable<ShardRow>,
+  known: ReadonlyMap<number, Learnt>,
+  owned: ReadonlyMap<number, number>,
   { nodes }: Sight,
   fenced: ReadonlySet<string>,
 ): ReadonlyMap<number, ShardRow> {
@@ -37,7 +38,8 @@ export function orphans(
       .map(({ name, incarnation }) => [name, incarnation]),
   );
   const found = new Map<number, ShardRow>();
-  for (const row of rows) if (alive.get(row.owner) !== row.incarnation) found.set(row.shard, row);
+  for (const { row } of known.values())
+    if (alive.get(row.owner) !== row.incarnation && !owned.has(row.shard)) found.set(row.shard, row);
   return found;
 }
 
@@ -49,7 +51,9 @@ export function misplaced(
   desired: typeof desiredOwner,
 ): readonly number[] {
   const live = candidates(sight);
-  return [...owned].filter((shard) => (desired(shard, live) ?? self) !== self).sort((a, b) => a - b);
+  const found: number[] = [];
+  for (const shard of owned) if ((desired(shard, live) ?? self) !== self) found.push(shard);
+  return found.sort((a, b) => a - b);
 }
 
 /** Milliseconds until the first lease of a peer is over, Infinity without peers. */

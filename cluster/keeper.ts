@@ -320,7 +320,7 @@ export class Keeper implements Ownership {
   async #claimOrphans(sight: Sight, fenced: ReadonlySet<string>): Promise<void> {
     if (this.#leaving) return;
     const { name, anybodyMs } = this.#settings;
-    const found = orphans(this.#holdings.others(), sight, fenced);
+    const found = orphans(this.#holdings.table, this.owned, sight, fenced);
     for (const shard of this.#orphanSince.keys()) if (!found.has(shard)) this.#orphanSince.delete(shard);
     const live = candidates(sight);
     const nowMs = this.#clock.monotonicMs();

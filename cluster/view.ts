@@ -13,7 +13,7 @@ export interface Owner {
 }
 
 export class View {
-  readonly #shards = new Map<number, { readonly row: ShardRow; readonly look: number }>();
+  readonly #shards = new Map<number, { row: ShardRow; look: number }>();
   readonly #waiting = new Set<() => void>();
   #nodes: readonly NodeRow[] = [];
   #nodesByName = new Map<string, NodeRow>();
@@ -70,7 +70,11 @@ export class View {
       if (known !== undefined && known.row.epoch > row.epoch && (!seen || fresh)) continue;
       const same = known?.row.epoch === row.epoch && known.row.owner === row.owner;
       if (!same) changed = true;
-      if (!same || seen) this.#shards.set(row.shard, { row, look: this.#looks });
+      if (known === undefined) this.#shards.set(row.shard, { row, look: this.#looks });
+      else if (!same || seen) {
+        known.row = row;
+        known.look = this.#looks;
+      }
     }
     if (!changed) return;
     const waiting = [...this.#waiting];

@@ -12,6 +12,8 @@ export class MemoryLeases implements Leases {
   readonly #nowMs: () => number;
   readonly #nodes = new Map<string, NodeRow>();
   readonly #shards = new Map<number, ShardRow>();
+  /** All rows, until one changes. */
+  #rows: readonly ShardRow[] | undefined;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -54,7 +56,8 @@ export class MemoryLeases implements Leases {
 
   async look(): Promise<Sight> {
     this.#check();
-    return { storeNowMs: this.#nowMs(), nodes: [...this.#nodes.values()], shards: [...this.#shards.values()] };
+    this.#rows ??= [...this.#shards.values()];
+    return { storeNowMs: this.#nowMs(), nodes: [...this.#nodes.values()], shards: this.#rows };
   }
 
   async fence(name: string, incarnation: number): Promise<boolean> {
@@ -95,6 +98,7 @@ export class MemoryLeases implements Leases {
   #put({ shard, epoch }: ShardRow, owner: string, incarnation: number): ShardRow {
     const row = { shard, epoch: epoch + 1, owner, incarnation };
     this.#shards.set(shard, row);
+    this.#rows = undefined;
     return row;
   }
 }

@@ -65,9 +65,14 @@ function born(event: Created): Transaction {
   };
 }
 
+/** Written out: all ops have one shape then, wherever their events come from. */
 function bornOp(op: NewOp, atMs: number): BranchOp {
   return {
-    ...op,
+    branchId: op.branchId,
+    op: op.op,
+    url: op.url,
+    payload: op.payload,
+    status: op.status,
     startedAtMs: undefined,
     tries: undefined,
     createdAtMs: atMs,

@@ -91,14 +91,14 @@ export class Services {
       call: async (call) => {
         if (!process.does("call")) return new Promise<Answer>(() => {});
         sent(call);
-        const key = `${call.gid} ${call.branchId} ${call.op} under epoch ${epochOf(call.gid)}`;
-        if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
         const place = `${call.gid} ${call.branchId} under epoch ${epochOf(call.gid)}`;
+        const key = `${place} ${call.op}`;
+        if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
         if (call.op === "compensate" && onWire.has(`${place} action`))
           this.wasted.push(`S7: ${process.name} compensates ${place} while its action is on the wire`);
-        onWire.add(`${place} ${call.op}`);
+        onWire.add(key);
         const answer = await this.#exchange(process, call);
-        onWire.delete(`${place} ${call.op}`);
+        onWire.delete(key);
         if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
         return answer;
       },
@@ -181,8 +181,9 @@ export class Services {
 
   /** Net effect of a branch: 1 = its work stands, 0 = never done or undone. */
   net(gid: string, branchId: string, forward: string): number {
-    const undo = [...undoing].find((op) => this.effects.has(`${gid} ${branchId} ${op}`));
-    return (this.effects.get(`${gid} ${branchId} ${forward}`) ?? 0) - (undo === undefined ? 0 : 1);
+    const done = this.effects.get(`${gid} ${branchId} ${forward}`) ?? 0;
+    for (const op of undoing) if (this.effects.has(`${gid} ${branchId} ${op}`)) return done - 1;
+    return done;
   }
 
   /** The initiator's local transaction of a message; `false`: a check-back has forbidden it before. */

@@ -76,7 +76,11 @@ export class Scheduler {
 
 /** Called in a microtask, it is over when no microtask is left: Node runs ticks only then. */
 function settled(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
+  return new Promise(inNextTick);
+}
+
+function inNextTick(resolve: () => void): void {
+  process.nextTick(resolve);
 }
 
 function before(a: Event, b: Event): boolean {

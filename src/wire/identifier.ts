@@ -9,7 +9,11 @@ const charactersMax = 128;
 
 /** Whether the text has control characters (NUL, CR, LF …) or lone surrogates. */
 export function hasUnprintable(text: string): boolean {
-  return unprintable.test(text);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e) return unprintable.test(text); // plain ASCII needs no pattern
+  }
+  return false;
 }
 
 /** A gid as it will be stored. @throws InvalidInput */

@@ -40,12 +40,16 @@ export function readSubmission(body: TransactionBody, type: TransType, limits: I
   const steps = type === "saga" || type === "msg" ? readSteps(body, type, limits) : [];
   const customData = readCustomData(type, body.customData, steps.length, limits);
   if (type === "msg" || type === "workflow") checkUrlText("query_prepared", body.queryPrepared, limits);
-  const content = { type, options: readOptions(body.options, limits), steps, queryPrepared: body.queryPrepared };
+  const options = readOptions(body.options, limits);
+  const { queryPrepared } = body;
   return {
-    ...content,
+    type,
+    options,
+    steps,
+    queryPrepared,
     protocol: readProtocol(body.protocol),
     customData: body.customData,
-    digest: digestOf({ ...content, customData }),
+    digest: digestOf({ type, options, steps, queryPrepared, customData }),
     lease: readLease(body),
   };
 }
@@ -53,7 +57,7 @@ export function readSubmission(body: TransactionBody, type: TransType, limits: I
 function readSteps(body: TransactionBody, type: "saga" | "msg", limits: InputLimits): readonly Step[] {
   if (body.steps === undefined && type === "saga") throw invalid("steps", "nothing", "array of steps");
   const steps = body.steps ?? []; // DTM's Go client leaves an empty list of a msg out
-  const own = steps.flatMap(({ payload }) => (payload === undefined ? [] : [payload]));
+  const own = steps.map(({ payload }) => payload).filter((payload) => payload !== undefined);
   const payloads = own.length === 0 ? body.payloads : [...body.payloads, ...own];
   if (payloads.length !== steps.length)
     throw invalid("payloads", `${payloads.length} payloads for ${steps.length} steps`, "one for each step");

@@ -12,7 +12,7 @@ const encodedControl = /%0[0ad]/i;
 export function checkUrlText(field: string, url: string, limits: Pick<InputLimits, "urlCharacters">): void {
   if (url.length > limits.urlCharacters)
     throw invalid(field, `URL of ${url.length} characters`, `at most ${limits.urlCharacters}`);
-  if (hasUnprintable(url) || encodedControl.test(url))
+  if (hasUnprintable(url) || (url.includes("%") && encodedControl.test(url)))
     throw invalid(field, "URL with a control character (also as %0D, %0A, %00)", "URL without");
   if (url.includes("@") && hasUserInfo(url)) throw invalid(field, "URL with user or password", "URL without");
 }

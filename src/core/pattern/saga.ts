@@ -63,10 +63,10 @@ function predecessors(order: SagaOrder, step: number): readonly number[] {
 
 function plan(submission: Submission): readonly NewOp[] {
   return submission.steps.flatMap(({ action, compensate, payload }, step) => {
-    const common = { branchId: branchIdOf(step), payload, status: "prepared" } as const;
+    const branchId = branchIdOf(step);
     return [
-      { ...common, op: "compensate", url: compensate },
-      { ...common, op: "action", url: action },
+      { branchId, op: "compensate", url: compensate, payload, status: "prepared" },
+      { branchId, op: "action", url: action, payload, status: "prepared" },
     ];
   });
 }

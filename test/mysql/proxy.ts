@@ -38,7 +38,7 @@ export async function startProxy(databaseUrl: string): Promise<Gate> {
     }
     let deaf: "cut" | "silent" | undefined;
     client.on("data", (data) => {
-      const strikes = mode !== "pass" && mode !== "refuse" && data.includes("COMMIT;");
+      const strikes = mode !== "pass" && mode !== "refuse" && data.includes("; COMMIT");
       if (strikes) {
         deaf = mode === "silence" ? "silent" : "cut";
         const lost = mode === "loseCommit";

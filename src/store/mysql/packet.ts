@@ -12,16 +12,34 @@ import { rowCodec } from "../codec.js";
 import { type ChangedHead, changedHead, headColumns, headLiterals, seqOf } from "./columns.js";
 import { anyPair, literal, within } from "./literal.js";
 
-/**
- * A transaction's first and last statements. A client that stops in between holds its locks for a second: the server
- * ends the connection then. Few statements, because each costs a flush about as much as a row does.
- */
-const opening = "SET autocommit=0, wait_timeout=1";
-const closing = "SET autocommit=1, wait_timeout=28800";
-const ending = `COMMIT; ${closing}`;
+/** Of the server, as far as a packet's words depend on it. */
+export interface Manners {
+  /** First and last words of a transaction. */
+  readonly brackets: Brackets;
+  /** Longest packet to be sent: half of what the server takes. */
+  readonly packetBytesMax: number;
+}
 
-/** Ends a transaction that failed in the middle of a packet, and puts the connection back as it was. */
-export const abandoning = `ROLLBACK; ${closing}`;
+/** See {@link brackets}. */
+export interface Brackets {
+  readonly begin: string;
+  readonly commit: string;
+  readonly rollback: string;
+}
+
+/**
+ * A client that stops in the middle of a transaction must not hold its locks for more than a second: the server ends
+ * the connection then. MariaDB does that to any idle transaction of our sessions (`idle_transaction_timeout`), MySQL has
+ * to be told each time, which costs a flush two statements more.
+ */
+export const brackets = {
+  mariadb: { begin: "START TRANSACTION", commit: "COMMIT", rollback: "ROLLBACK" },
+  mysql: {
+    begin: "SET autocommit=0, wait_timeout=1",
+    commit: "COMMIT; SET autocommit=1, wait_timeout=28800",
+    rollback: "ROLLBACK; SET autocommit=1, wait_timeout=28800",
+  },
+} as const satisfies Readonly<Record<string, Brackets>>;
 
 /** Error that the server answers with when the guards did not hold: NULL where none may be. No row has one there. */
 export const unmet = 1048;
@@ -30,7 +48,7 @@ export const unmet = 1048;
  * SQL of a batch as packets, all but the last of which leave the transaction open.
  * @throws RangeError when one row alone is too long
  */
-export function flushOf(batch: readonly Commit[], packetBytesMax: number): readonly string[] {
+export function flushOf(batch: readonly Commit[], { brackets, packetBytesMax }: Manners): readonly string[] {
   const ordered = [...batch].sort((a, b) => a.id - b.id);
   const shards = pairsOf(ordered.map(({ shard, epoch }) => [shard, epoch] as const));
   const predecessors = ordered.flatMap(({ id, row }) => predecessorOf(id, row.version, row.retryOf));
@@ -43,9 +61,9 @@ export function flushOf(batch: readonly Commit[], packetBytesMax: number): reado
     ...insertions("journal", ["id", "seq", "body"], journalTuples(ordered, guard), packetBytesMax),
     ...insertions("head", headColumns, creations(ordered), packetBytesMax),
     ...updates(ordered),
-    ending,
+    brackets.commit,
   ];
-  return packed(`${opening}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`, statements, packetBytesMax);
+  return packed(`${brackets.begin}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`, statements, packetBytesMax);
 }
 
 /** Each pair once: a shard under two epochs counts twice and matches once, so such a batch is held back. */
@@ -182,14 +200,14 @@ export function storedRowsQuery(batch: readonly Commit[]): string {
  * Takes the shards under the next epoch where they are still this node's. The row locks wait for a flush that is under
  * way, so afterwards it is decided whether it was written.
  */
-export function bumpQuery(shards: Iterable<number>, owner: string, incarnation: number): string {
+export function bumpQuery(shards: Iterable<number>, owner: string, incarnation: number, words: Brackets): string {
   const chosen = within("shard_id", shards);
   const own = `owner=${literal(owner)} AND incarnation=${literal(incarnation)}`;
   return [
-    opening,
+    words.begin,
     `SELECT COUNT(*) FROM cl_shard WHERE ${chosen} FOR UPDATE`,
     `UPDATE cl_shard SET epoch=epoch+1 WHERE ${chosen} AND ${own}`,
     `SELECT shard_id, epoch, owner, incarnation FROM cl_shard WHERE ${chosen} AND ${own} ORDER BY shard_id`,
-    ending,
+    words.commit,
   ].join("; ");
 }

@@ -3,7 +3,7 @@
  * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
-import { abandoning, unmet } from "./packet.js";
+import { brackets, type Manners, unmet } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
 export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
@@ -38,13 +38,7 @@ export interface SessionOptions {
   readonly dismiss: ((connectionId: number) => void) | undefined;
 }
 
-/** A connection that can be written through, and what its server is like. */
-export interface Server {
-  /** Longest packet to be sent: half of what the server takes. */
-  readonly packetBytesMax: number;
-}
-
-interface Opened extends Server {
+interface Opened extends Manners {
   readonly connection: Connection;
 }
 
@@ -56,11 +50,23 @@ const heldBack = new Set([duplicate, unmet]);
 /** Answers that come with the end of the connection: shutdown, killed, timed out; the statement may have run. */
 const endings = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 2006, 2013, 4031]);
 
+/** What stands in a comment that begins with M! is read by MariaDB alone. */
 const greeting = [
   "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-  "SET SESSION innodb_lock_wait_timeout=2, autocommit=1, sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-  "SELECT @@max_allowed_packet AS packet_bytes",
+  "SET SESSION innodb_lock_wait_timeout=2, autocommit=1 /*M!100300 , idle_transaction_timeout=1 */",
+  "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+  "SELECT @@max_allowed_packet AS packet_bytes, VERSION() AS version",
 ].join("; ");
+
+/** Makes a new connection fit for flushes and bumps. */
+export async function greet(connection: Connection): Promise<Manners> {
+  const [results] = await connection.query<RowDataPacket[][]>(greeting);
+  const [facts] = results[3] as RowDataPacket[];
+  return {
+    brackets: String(facts?.version).includes("MariaDB") ? brackets.mariadb : brackets.mysql,
+    packetBytesMax: Math.floor(Number(facts?.packet_bytes) / 2),
+  };
+}
 
 /** See the file's head. One packet at a time. */
 export class Session {
@@ -72,7 +78,7 @@ export class Session {
   }
 
   /** Connects unless it is connected. @throws SessionFailure `unsent` */
-  async open(): Promise<Server> {
+  async open(): Promise<Manners> {
     try {
       this.#opened ??= await this.#connect();
       return this.#opened;
@@ -119,10 +125,9 @@ export class Session {
     connection.on("error", forget); // ended while idle: the next flush connects anew and is in no doubt
     connection.on("end", forget);
     try {
-      const [results] = await withDeadline(timeoutMs, connection.query<RowDataPacket[][]>(greeting));
-      const [facts] = results[2] as RowDataPacket[];
+      const manners = await withDeadline(timeoutMs, greet(connection));
       if (enlist !== undefined) await enlist(connection.threadId);
-      return { connection, packetBytesMax: Math.floor(Number(facts?.packet_bytes) / 2) };
+      return { connection, ...manners };
     } catch (cause) {
       connection.destroy();
       throw cause;
@@ -132,7 +137,7 @@ export class Session {
   /** The server has ended the packet, not the transaction: its locks stay until somebody rolls back. */
   async #rollBack(opened: Opened): Promise<void> {
     try {
-      await withDeadline(this.#options.timeoutMs, opened.connection.query(abandoning));
+      await withDeadline(this.#options.timeoutMs, opened.connection.query(opened.brackets.rollback));
     } catch {
       this.#forget(opened);
     }

@@ -7,7 +7,7 @@ import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict
 import { rowCodec } from "../codec.js";
 import { seqOf } from "./columns.js";
 import { obstacle, readFacts, regression } from "./judge.js";
-import { bumpQuery, factsQuery, flushOf, storedRowsQuery } from "./packet.js";
+import { bumpQuery, factsQuery, flushOf, type Manners, storedRowsQuery } from "./packet.js";
 import { type Results, type Session, SessionFailure } from "./session.js";
 
 /** The node as the owner of shards. */
@@ -82,7 +82,8 @@ export class Writer {
 
   async #settle(batch: readonly Commit[]): Promise<readonly Verdict[]> {
     const { name, incarnation } = this.#owner.identity();
-    const results = await this.#ask(bumpQuery(new Set(batch.map(({ shard }) => shard)), name, incarnation));
+    const shards = new Set(batch.map(({ shard }) => shard));
+    const results = await this.#ask(({ brackets }) => bumpQuery(shards, name, incarnation, brackets));
     const rows = results[3]!.map((row) => ({
       shard: row.shard_id,
       epoch: Number(row.epoch),
@@ -90,7 +91,7 @@ export class Writer {
       incarnation,
     }));
     this.#owner.bumped(rows);
-    const [stored] = await this.#ask(storedRowsQuery(batch));
+    const [stored] = await this.#ask(() => storedRowsQuery(batch));
     const bodies = new Map(stored!.map((row) => [`${row.id} ${row.seq}`, row.body as Buffer]));
     const isThere = ({ id, row }: Commit): boolean =>
       bodies.get(`${id} ${seqOf(row)}`)?.equals(rowCodec.encode(row)) ?? false;
@@ -105,8 +106,7 @@ export class Writer {
   async #send(batch: readonly Commit[]): Promise<Sent> {
     let packetsLeft = Number.POSITIVE_INFINITY;
     try {
-      const { packetBytesMax } = await this.#session.open();
-      const packets = this.#flushOf(batch, packetBytesMax);
+      const packets = this.#flushOf(batch, await this.#session.open());
       packetsLeft = packets.length;
       for (const packet of packets) {
         packetsLeft--;
@@ -119,9 +119,9 @@ export class Writer {
     }
   }
 
-  #flushOf(batch: readonly Commit[], packetBytesMax: number): readonly string[] {
+  #flushOf(batch: readonly Commit[], manners: Manners): readonly string[] {
     try {
-      return flushOf(batch, packetBytesMax);
+      return flushOf(batch, manners);
     } catch (cause) {
       if (cause instanceof RangeError) throw new StoreRefused(cause.message, { cause });
       throw cause;
@@ -149,7 +149,7 @@ export class Writer {
 
   /** Verdicts of those commits that cannot be written. */
   async #takeApart(batch: readonly Commit[]): Promise<readonly (readonly [Commit, Verdict])[]> {
-    const facts = readFacts(await this.#ask(factsQuery(batch)));
+    const facts = readFacts(await this.#ask(() => factsQuery(batch)));
     const lost = batch.map((commit) => regression(commit, facts)).find((what) => what !== undefined);
     if (lost !== undefined) this.#owner.regressed(lost);
     return batch.flatMap((commit) => {
@@ -159,11 +159,10 @@ export class Writer {
   }
 
   /** Sends what may be sent again at will. @throws StoreUnavailable */
-  async #ask(sql: string): Promise<Results> {
+  async #ask(sql: (manners: Manners) => string): Promise<Results> {
     for (let tries = 1; ; tries++) {
       try {
-        await this.#session.open();
-        return await this.#session.send(sql);
+        return await this.#session.send(sql(await this.#session.open()));
       } catch (error) {
         if (!(error instanceof SessionFailure)) throw error;
         if (tries >= triesMax || error.kind !== "collision") {

@@ -34,6 +34,12 @@ export interface Habits {
   readonly plain: boolean;
 }
 
+/** How often each is drawn. */
+const patterns: readonly TransType[] = [
+  ...(["saga", "saga", "saga", "tcc", "tcc", "xa", "xa"] as const),
+  ...(["msg", "msg", "workflow", "workflow"] as const),
+];
+
 const payload = Buffer.from('{"amount":30}');
 const mayHelp: ReadonlySet<string> = new Set(["UNAVAILABLE", "OVERLOADED", "NOT_OWNER", "TOO_MANY", "INTERNAL"]);
 
@@ -50,7 +56,7 @@ export class Client {
     this.#world = world;
     this.#random = random;
     this.#plain = plain;
-    const type = plain ? "saga" : random.pick(["saga", "saga", "saga", "tcc", "xa", "msg", "msg", "workflow"] as const);
+    const type = plain ? "saga" : random.pick(patterns);
     this.#vanishes = type !== "saga" && random.chance(0.25);
     const branches = plain ? 2 : 1 + random.below(4);
     this.story = {
@@ -124,7 +130,7 @@ export class Client {
         payload,
       })),
     };
-    if (!this.#plain && r.chance(0.2)) {
+    if (!this.#plain && r.chance(0.3)) {
       if ((await this.#ask({ kind: "prepare", submission }))?.kind !== "accepted" || r.chance(0.3)) return;
       await this.#sleep(r.between(0, 2000));
     }
@@ -146,6 +152,7 @@ export class Client {
       await this.#world.services.effect({ gid: this.story.gid, branchId: id, op: first, type });
     }
     if (this.#gone()) return;
+    if (this.#random.chance(0.15)) return void (await this.#abort(type));
     if (this.#random.chance(0.1)) return this.#race(type, submission);
     await this.#submit(submission);
     if (this.story.submitted && this.#random.chance(0.2)) await this.#registerTooLate(type);

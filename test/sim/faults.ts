@@ -48,6 +48,7 @@ export const momentaryKinds = [
   "statementAway",
   "statementSlow",
   "statementCut",
+  "statementPoor",
   "statementDeadlock",
   "commitRefused",
 ] as const;
@@ -70,7 +71,7 @@ export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
   if (kinds.length === 0) kinds.push(random.pick(faultKinds));
   const quiet = random.chance(0.15); // but for a death, so that it can be seen how soon others take over
   if (quiet) kinds.splice(0, kinds.length, "crash");
-  const count = quiet ? 1 + random.below(2) : 2 + random.below(Math.max(2, Math.round(spanMs / 1500)));
+  const count = quiet ? 1 + random.below(2) : 2 + random.below(Math.max(2, Math.round(spanMs / 1200)));
   const faults = Array.from({ length: count }, () => ({
     kind: random.pick(kinds),
     atMs: Math.round(random.between(200, spanMs)),

@@ -84,6 +84,15 @@ async function tell(report: Report): Promise<void> {
   say(`  replay: ${replay(report.seed, faults, transactions)}`);
 }
 
+/** Of one core, whatever else the machine has to do: time that the workers had, not time that went by. */
+function speed(sums: { readonly transactions: number; readonly branches: number; readonly cpuMs: number }): string {
+  const perSecond = (count: number) => Math.round(count / Math.max(0.001, sums.cpuMs / 1000));
+  return (
+    `speed: ${perSecond(sums.transactions)} transactions per second of a core, ${perSecond(sums.branches)} branches, ` +
+    `which is ${perSecond(sums.branches / 2)} of two branches (${Math.round(sums.cpuMs / 1000)} s of cores)`
+  );
+}
+
 async function many(): Promise<number> {
   const from = Number(values.from);
   const seeds =
@@ -92,7 +101,7 @@ async function many(): Promise<number> {
   const endMs = values.minutes === undefined ? Number.POSITIVE_INFINITY : startedMs + Number(values.minutes) * 60_000;
   const coverage = new Coverage();
   const failed: Report[] = [];
-  const sums = { seeds: 0, transactions: 0, steps: 0, replayed: 0, shownMs: startedMs };
+  const sums = { seeds: 0, transactions: 0, branches: 0, cpuMs: 0, replayed: 0, shownMs: startedMs };
   let next = from;
   const progress = () => {
     const seconds = (performance.now() - startedMs) / 1000;
@@ -113,7 +122,8 @@ async function many(): Promise<number> {
       coverage.add(report.counts);
       sums.seeds++;
       sums.transactions += report.transactions;
-      sums.steps += report.steps;
+      sums.branches += report.branches;
+      sums.cpuMs += report.cpuMs;
       if (report.replayed) sums.replayed++;
       if (report.violations.length > 0) {
         failed.push(report);
@@ -131,6 +141,7 @@ async function many(): Promise<number> {
     },
   );
   progress();
+  say(speed(sums));
   if (values.plain !== undefined) return failed.length === 0 ? 0 : 1;
   for (const line of coverage.table()) say(line);
   const missing = coverage.missing();

@@ -24,6 +24,8 @@ export class Network {
   /** `from to` → until when. */
   readonly cuts = new Map<string, number>();
   readonly storeCuts = new Map<string, number>();
+  /** Of these nodes every other statement is lost. */
+  readonly storePoor = new Map<string, number>();
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #hit: (kind: MomentaryKind) => void;
@@ -46,6 +48,7 @@ export class Network {
     Object.assign(this.until, calm);
     this.cuts.clear();
     this.storeCuts.clear();
+    this.storePoor.clear();
   }
 
   /** All connections break; what was under way is in doubt. */
@@ -91,6 +94,10 @@ export class Network {
     const { nowMs } = this.#scheduler;
     if (this.until.storeDownMs > nowMs || (this.until.storeFlickersMs > nowMs && this.#random.chance(0.5))) {
       this.#hit("statementAway");
+      return "away";
+    }
+    if ((this.storePoor.get(name) ?? 0) > nowMs && this.#random.chance(0.5)) {
+      this.#hit("statementPoor");
       return "away";
     }
     if ((this.storeCuts.get(name) ?? 0) > nowMs) {

@@ -14,7 +14,7 @@ import type { Order, Report } from "./worker.js";
 const root = join(fileURLToPath(import.meta.url), "..", "..", "..");
 
 /** Nearly all that a run makes is garbage soon: with more room for what is young there is less to be copied. */
-const youngSpace = ["--min-semi-space-size=64", "--max-semi-space-size=64"];
+const youngSpace = ["--max-semi-space-size=64"];
 
 /** A change of one source file, made in the bundle only. */
 export interface Planted {
@@ -81,7 +81,8 @@ function ask(child: ChildProcess, order: Order, longestMs: number): Promise<Repo
       resolve(report);
     };
     const failed = (text: string): Report => ({
-      ...{ seed: order.seed, hash: "", faults: [], transactions: 0, counts: [], steps: 0, replayed: false },
+      ...{ seed: order.seed, hash: "", faults: [], counts: [], steps: 0, replayed: false },
+      ...{ transactions: 0, branches: 0, cpuMs: 0 },
       violations: [text],
     });
     const died = (code: number | null) => settle(failed(`bug: the process ended with ${code}`));

@@ -20,6 +20,8 @@ export interface RunResult {
   readonly faults: readonly Fault[];
   readonly violations: readonly string[];
   readonly transactions: number;
+  /** Of all transactions together. */
+  readonly branches: number;
   readonly counts: ReadonlyMap<string, number>;
   /** Events of the scheduler. */
   readonly steps: number;
@@ -94,6 +96,7 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
       ...judgeRivals(world),
     ],
     transactions: clients.length,
+    branches: clients.reduce((sum, { story }) => sum + story.branches, 0),
     counts: world.coverage.counts,
     steps: world.scheduler.steps,
     story: world.trace.lines,
@@ -114,7 +117,7 @@ function startClients(
   { only, plain }: RunOptions,
   begun: (client: Client) => void,
 ): readonly Client[] {
-  const count = plain ?? 5 + random.below(46);
+  const count = plain ?? 5 + random.below(96);
   const crowded = plain === undefined && random.chance(0.3);
   return Array.from({ length: count }, (_, i) => i).flatMap((i) => {
     const its = random.fork();

@@ -13,6 +13,10 @@ const harmless: ReadonlySet<FaultKind> = new Set([
   ...(["participantSlow", "participantFlaky", "poison"] as const),
 ]);
 
+/** With these, half of the time, the node's way to the store is poor until some time after their end. */
+const poorAfter: ReadonlySet<FaultKind> = new Set(["pause", "cutStore", "leaveAndJoin", "join"]);
+const poorMs = 2000;
+
 /** Lets a fault happen now. */
 export function apply(world: World, fault: Fault): void {
   const names = [...world.nodes.keys()];
@@ -23,6 +27,11 @@ export function apply(world: World, fault: Fault): void {
   if (fault.kind === "crash") {
     if (node.process.alive) world.met("crash", name);
     return world.crash(name, fault.lengthMs);
+  }
+  if (poorAfter.has(fault.kind) && fault.other % 2 === 0) {
+    const untilMs = endOf(world, fault) + poorMs;
+    world.disturb(untilMs);
+    world.network.storePoor.set(name, untilMs);
   }
   if (!onNode(world, fault, name, node)) everywhere(world, fault, name, names);
 }

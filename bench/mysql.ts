@@ -53,12 +53,20 @@ async function tandem(nodes: number): Promise<readonly CoordinatorServer[]> {
   );
 }
 
-/** Transactions that InnoDB has committed, reads left out as far as the server does so. */
+/** Durable commits: transactions with writes that InnoDB has committed. A counter that is off unless switched on. */
 async function commits(): Promise<number> {
   const connection = await createConnection(mariadb.url);
-  const [rows] = await connection.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Handler_commit'");
+  const [rows] = await connection.query<RowDataPacket[]>(
+    "SELECT COUNT AS commits FROM information_schema.INNODB_METRICS WHERE NAME='trx_rw_commits'",
+  );
   await connection.end();
-  return Number(rows[0]?.Value);
+  return Number(rows[0]?.commits);
+}
+
+async function countCommits(): Promise<void> {
+  const connection = await createConnection(mariadb.url);
+  await connection.query("SET GLOBAL innodb_monitor_enable='trx_rw_commits'");
+  await connection.end();
 }
 
 function target(name: string, all: readonly CoordinatorServer[]): Target {
@@ -71,6 +79,7 @@ if (values.protocol !== "http" && values.protocol !== "grpc")
   throw new Error(`--protocol wants http or grpc, got '${values.protocol}'`);
 let good = false;
 try {
+  await countCommits();
   const targets: Target[] = [];
   if (values.dtm !== undefined) {
     if (values["dtm-sql"] === undefined)

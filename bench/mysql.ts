@@ -48,7 +48,7 @@ async function tandem(nodes: number): Promise<readonly CoordinatorServer[]> {
   process.env.TANDEM_CLUSTER_SECRET = "of the benchmark";
   return Promise.all(
     Array.from({ length: nodes }, (_, n) =>
-      startTandem(`${serve} --cluster ${nats.url} --node n${n} --advertise http://127.0.0.1:{http}`),
+      startTandem(`${serve} --cluster ${nats.url} --node n${n} --advertise http://127.0.0.1:{peers}`),
     ),
   );
 }

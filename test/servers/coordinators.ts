@@ -10,7 +10,7 @@ export interface CoordinatorServer extends Server {
 }
 
 /**
- * Tandem's command line: `{dir}` becomes a fresh folder, `{http}` and `{grpc}` free ports; programs that exist here
+ * Tandem's command line: `{dir}` becomes a fresh folder, `{http}`, `{grpc}` and `{peers}` free ports; programs that exist here
  * are found although the server runs in a folder of its own.
  */
 export const serveLmdb = "node dist/src/cli/main.js serve --store lmdb:{dir} --http-port {http} --grpc-port {grpc}";
@@ -29,6 +29,7 @@ export async function startTandem(serve: string = serveLmdb, options: TandemOpti
     dir: join(folder, "data"),
     http: `${ports.http}`,
     grpc: `${ports.grpc}`,
+    peers: `${await freePort()}`,
   };
   const words = serve.split(" ").map((word) => word.replace(/\{(\w+)\}/g, (whole, name) => places[name] ?? whole));
   const [command = "", ...args] = words.map((word) => (existsSync(word) ? resolve(word) : word));

@@ -1,6 +1,7 @@
 // `npm run bench:mysql -- --dtm PATH --dtm-sql FILE`: Tandem and DTM on the same MariaDB, every commit flushed to
 // disk, each in a database of its own, all started here. CPU is that of the coordinator and of the database together;
-// commits are the database's own count. Without --dtm Tandem alone; `--nodes 3` measures a cluster, calls spread over it.
+// commits are the database's own count. Without --dtm Tandem alone; `--nodes 3` measures a cluster, calls spread over
+// it.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { createConnection, type RowDataPacket } from "mysql2/promise";

@@ -74,7 +74,8 @@ while (open() > 0 && performance.now() < drainMs) await delay(500);
 const skipped = Math.floor(seconds / 6);
 const goodput = (completions.at(-1)! - completions[skipped - 1]!) / (seconds - skipped);
 const quarter = Math.ceil(seconds / 4);
-// The first half fills buffers and heap; then memory is a saw whose teeth are the collector's, so its lowest points count.
+// The first half fills buffers and heap; then memory is a saw whose teeth are the collector's: its lowest points
+// count.
 const before = Math.min(...memory.slice(-2 * quarter, -quarter));
 const growth = Math.min(...memory.slice(-quarter)) / before;
 const lost = open();

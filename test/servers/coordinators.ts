@@ -10,8 +10,8 @@ export interface CoordinatorServer extends Server {
 }
 
 /**
- * Tandem's command line: `{dir}` becomes a fresh folder, `{http}`, `{grpc}` and `{peers}` free ports; programs that exist here
- * are found although the server runs in a folder of its own.
+ * Tandem's command line: `{dir}` becomes a fresh folder, `{http}`, `{grpc}` and `{peers}` free ports; programs that
+ * exist here are found although the server runs in a folder of its own.
  */
 export const serveLmdb = "node dist/src/cli/main.js serve --store lmdb:{dir} --http-port {http} --grpc-port {grpc}";
 
@@ -38,7 +38,7 @@ export async function startTandem(serve: string = serveLmdb, options: TandemOpti
   return launch("Tandem", node ? process.execPath : command, all, folder, ports);
 }
 
-/** DTM's settings beyond the ports, by name as in its `conf.yml`; lines of YAML. Default store: BoltDB in its folder. */
+/** Starts DTM; `settings` beyond the ports are lines of its `conf.yml`. Its default store is BoltDB in its folder. */
 export async function startDtm(binary: string, settings: readonly string[] = []): Promise<CoordinatorServer> {
   const folder = await makeFolder("dtm");
   const ports = { http: await freePort(), grpc: await freePort() };

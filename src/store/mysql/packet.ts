@@ -29,8 +29,8 @@ export interface Brackets {
 
 /**
  * A client that stops in the middle of a transaction must not hold its locks for more than a second: the server ends
- * the connection then. MariaDB does that to any idle transaction of our sessions (`idle_transaction_timeout`), MySQL has
- * to be told each time, which costs a flush two statements more.
+ * the connection then. MariaDB does that to any idle transaction of our sessions (`idle_transaction_timeout`), MySQL
+ * has to be told each time, which costs a flush two statements more.
  */
 export const brackets = {
   mariadb: { begin: "START TRANSACTION", commit: "COMMIT", rollback: "ROLLBACK" },

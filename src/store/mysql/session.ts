@@ -10,8 +10,8 @@ export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
 
 /**
  * Why a packet failed. `unsent`: it never reached the server. `lost`: no answer, so it may have run. The others are
- * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `held
- * back`: the guards did not hold or a key is taken; `refused`: the server will never take a row; `unavailable`: not now.
+ * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `held back`: the
+ * guards did not hold or a key is taken; `refused`: the server will never take a row; `unavailable`: not now.
  */
 export type FailureKind = "unsent" | "lost" | "collision" | "held back" | "refused" | "unavailable";
 

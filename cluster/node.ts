@@ -7,7 +7,8 @@ import { hostname } from "node:os";
 import { CliError } from "../src/cli/exit.js";
 import { packageVersion } from "../src/cli/version.js";
 import type { ClusterConfig } from "../src/config/cluster.js";
-import type { Config } from "../src/config/config.js";
+import type { Config, Shown } from "../src/config/config.js";
+import { connectUrl, type MysqlChoice } from "../src/config/store.js";
 import { createNatsGateway } from "../src/gateway/nats/gateway.js";
 import type { Operations } from "../src/gateway/operations.js";
 import {
@@ -20,6 +21,7 @@ import {
   surround,
 } from "../src/node.js";
 import type { Bus } from "../src/ports/bus.js";
+import type { Clock } from "../src/ports/clock.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import { MysqlLeases } from "../src/store/mysql/leases.js";
 import { agreeOnCluster } from "../src/store/mysql/meta.js";
@@ -39,26 +41,27 @@ const fallWords: Readonly<Record<Downfall, string>> = {
   regressed: "the database has lost what it had committed; look at it before anybody writes to it again",
 };
 
-/** Starts whatever kind of node a configuration stands for. @throws as `startNode`, OwnedElsewhere, SchemaError */
-export function startAnyNode(config: Config): Promise<RunningNode> {
-  if (config.store.kind === "mysql") return startSharing(config, config.store);
-  if (config.cluster === undefined) return startNode(config);
+/**
+ * Starts whatever kind of node a configuration stands for. `shown` is logged.
+ * @throws as `startNode`, OwnedElsewhere, SchemaError
+ */
+export function startAnyNode(config: Config, shown: Shown = []): Promise<RunningNode> {
+  if (config.store.kind === "mysql") return startSharing(config, shown, config.store);
+  if (config.cluster === undefined) return startNode(config, shown);
   throw new CliError("usage", "a cluster needs a database that its nodes share", [
     "add --store mysql://USER:PASSWORD@HOST:PORT/DB",
   ]);
 }
 
-type MysqlChoice = Extract<Config["store"], { kind: "mysql" }>;
-
-async function startSharing(config: Config, choice: MysqlChoice): Promise<RunningNode> {
+async function startSharing(config: Config, shown: Shown, choice: MysqlChoice): Promise<RunningNode> {
   const { cluster } = config;
   let line: NatsLine | undefined;
   const nats = cluster && { connection: () => line?.connection, prefix: cluster.prefix };
-  const surroundings = surround(config, nats && { nats });
+  const surroundings = surround(config, shown, nats && { nats });
   if (cluster !== undefined) line = connectNats(cluster, surroundings);
   try {
-    await migrateMysql(choice.url);
-    const ways = cluster && line && (await openWays(cluster, line, surroundings, choice.url));
+    if (!choice.migrateByHand) await migrateMysql(connectUrl(choice));
+    const ways = cluster && line && (await openWays(cluster, line, surroundings, connectUrl(choice)));
     return await runNode(surroundings, await share(surroundings, choice, ways));
   } catch (error) {
     await line?.close();
@@ -80,6 +83,8 @@ function connectNats(
 interface Ways {
   readonly line: NatsLine;
   readonly prefix: string;
+  /** Of the database, see `agreeOnCluster`. */
+  readonly clusterId: string;
   readonly bus: Bus;
   /** Under which the node stands in the tables; not empty. */
   readonly address: string;
@@ -98,7 +103,7 @@ async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings
   const overNats = natsBus(line, { prefix, clusterId }, node, (to) => member?.link.undelivered(to));
   if (secret === "") {
     log.warn("no_cluster_secret", { effect: "messages that NATS cannot carry wait for it" });
-    return { line, prefix, bus: overNats, address: `nats:${prefix}`, bind };
+    return { line, prefix, clusterId, bus: overNats, address: `nats:${prefix}`, bind };
   }
   const advertised = cluster.advertise === "" ? undefined : new URL(cluster.advertise);
   const overHttp: HttpBus = httpBus({
@@ -119,13 +124,14 @@ async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings
   const { port } = await overHttp.listen();
   const host = config.host === "0.0.0.0" || config.host === "::" ? hostname() : config.host;
   return {
-    line,
-    prefix,
-    bus,
+    ...{ line, prefix, clusterId, bus },
     address: advertised?.href ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
     bind,
   };
 }
+
+/** Connections beside those for reading: one writes, one keeps the lease. */
+const ownLines = 2;
 
 /** A bus for one who has nobody to talk to. */
 const silence: Bus = { send: () => false, announce: () => {}, receive: () => {}, close: async () => {} };
@@ -135,11 +141,13 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
   const { leaseMs } = config;
   const name = config.cluster?.node ?? `${hostname().slice(0, 48)}-${randomBytes(4).toString("hex")}`;
   const address = ways?.address ?? "";
-  const leases = new MysqlLeases({ url: choice.url, timeoutMs: Math.floor(leaseMs / 2), log });
+  const leases = new MysqlLeases({
+    ...{ url: connectUrl(choice), timeoutMs: Math.floor(leaseMs / 2), log },
+  });
   let member: Member;
   const store: MysqlStore = await openMysql({
-    url: choice.url,
-    connections: Math.min(8, choice.maxConnections),
+    url: connectUrl(choice),
+    connections: Math.max(1, Math.min(8, choice.maxConnections - ownLines)),
     owner: {
       identity: () => ({ name, incarnation: member.keeper.incarnation }),
       bumped: (rows: readonly ShardRow[]) => member.keeper.bumped(rows),
@@ -158,19 +166,6 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
   ways?.bind(member);
   let api: { close(): Promise<void> } | undefined;
   const { engine, keeper, view, coordinator, clock } = member;
-  const startApi = ({ line, prefix }: Ways, operations: Operations) => {
-    const { input: limits } = config.limits;
-    return createNatsGateway({
-      operations,
-      limits,
-      log,
-      clock,
-      prefix,
-      version: packageVersion(),
-      metrics: at.metrics,
-      whenConnected: line.onceConnected,
-    });
-  };
   return {
     ...{ name, coordinator, targets: engine.targets, store, keyValues: store, backup: undefined, clock },
     stats() {
@@ -181,7 +176,7 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
     cluster: () => ({ ...clusterStatus(name, address, keeper, view) }),
     async start(operations) {
       await member.start();
-      if (ways !== undefined) api = startApi(ways, operations);
+      if (ways !== undefined) api = serveNats(at, ways, operations, clock);
     },
     async leave(graceMs) {
       await keeper.leave(graceMs);
@@ -194,6 +189,19 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
       await Promise.all([store.close(), leases.close()]);
     },
   };
+}
+
+function serveNats(
+  { config, log, metrics }: Surroundings,
+  { line, prefix, clusterId }: Ways,
+  operations: Operations,
+  clock: Clock,
+): { close(): Promise<void> } {
+  return createNatsGateway({
+    ...{ operations, limits: config.limits.input, log, clock, prefix, clusterId, metrics },
+    version: packageVersion(),
+    whenConnected: line.onceConnected,
+  });
 }
 
 /** The process must not go on; a supervisor sees why by the code. */

@@ -15,7 +15,7 @@ const flag: Check = (value) => typeof value === "boolean";
 const whole: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const number: Check = (value) => typeof value === "number" && Number.isFinite(value);
 const bytes: Check = (value) => value instanceof Uint8Array;
-const any: Check = () => true;
+const anything: Check = () => true;
 
 function optional(check: Check): Check {
   return (value) => value === undefined || value === null || check(value);
@@ -72,14 +72,14 @@ const requests: Readonly<Record<string, Check>> = {
   prepare: shape({ submission }),
   submit: shape({ submission, hold: optional(flag) }),
   abort: shape({ type, reason: text, waitResult: flag, hold: optional(flag) }),
-  forceStop: any,
+  forceStop: anything,
   registerBranch: shape({ registration }),
   prepareWorkflow: shape({ submission }),
   finishWorkflow: shape({ status: oneOf(["succeed", "failed"]), reason: text, result: text }),
   hasten: shape({ bulk: flag }),
   park: shape({ by: text, reason: text }),
-  unpark: any,
-  query: any,
+  unpark: anything,
+  query: anything,
   await: shape({ of: oneOf(["submit", "abort"]), sliceMs: optional(number) }),
 };
 

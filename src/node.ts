@@ -10,7 +10,7 @@ import { type CallerOptions, createCallers } from "./caller/callers.js";
 import { CliError } from "./cli/exit.js";
 import { packageVersion } from "./cli/version.js";
 import { systemClock } from "./clock.js";
-import type { Config } from "./config/config.js";
+import type { Config, Shown } from "./config/config.js";
 import { masked, type StoreChoice } from "./config/store.js";
 import { Engine } from "./engine/engine.js";
 import type { EngineSettings } from "./engine/services.js";
@@ -80,18 +80,22 @@ export interface Heart {
 }
 
 /**
- * Starts a node with a store of its own. @throws when the configuration asks for more, or a port or the store cannot be
- * had; nothing is left open then.
+ * Starts a node with a store of its own that logs `shown`. @throws when the configuration asks for more, or a port or
+ * the store cannot be had; nothing is left open then.
  */
-export async function startNode(config: Config): Promise<RunningNode> {
-  const surroundings = surround(config);
+export async function startNode(config: Config, shown: Shown = []): Promise<RunningNode> {
+  const surroundings = surround(config, shown);
   return runNode(surroundings, await embedded(surroundings));
 }
 
-/** Opens nothing yet. `extra` are ways to call participants that need a connection of the node's. */
-export function surround(config: Config, extra: Pick<CallerOptions, "nats"> = {}): Surroundings {
+/**
+ * Opens nothing yet, says by which configuration the node runs. `extra` are ways to call participants that need a
+ * connection of the node's.
+ */
+export function surround(config: Config, shown: Shown, extra: Pick<CallerOptions, "nats"> = {}): Surroundings {
   const clock = systemClock();
   const log = createLog(config.log.level, config.log.outputs);
+  if (shown.length > 0) log.info("configuration", Object.fromEntries(shown.map(({ path, value }) => [path, value])));
   const metrics = new Metrics(log, { http: "fastify", grpc: `node:http2 ${process.versions.nghttp2}` });
   const alerts = new Alerts(config.alert.webHook, clock, log);
   const own: string[] = [];
@@ -204,13 +208,13 @@ function memoryBytes(): number {
 }
 
 function callerOptions(config: Config, own: readonly string[]): CallerOptions {
-  const { ca, cert, key, localhostAs } = config.participants;
+  const { ca, cert, key, localhostAs, targets } = config.participants;
   return {
     strictResults: config.strictResults,
     ownAddresses: () => own,
     connectionsPerOrigin: config.limits.load.callsPerParticipant,
     ...(localhostAs && { localhostAs }),
-    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) },
+    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), targets },
   };
 }
 

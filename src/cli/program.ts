@@ -9,6 +9,7 @@ import { backup } from "./backup.js";
 import type { Context } from "./context.js";
 import { doctor } from "./doctor.js";
 import { CliError, type ExitCode, exitCodes } from "./exit.js";
+import { migrate } from "./migrate.js";
 import { type StartNode, serve } from "./serve.js";
 import { type Options, readSettings, serverUrl, withConfigFlags } from "./settings.js";
 import { showDemo } from "./show.js";
@@ -113,6 +114,9 @@ function addServer(program: Command, context: Context, startNode: StartNode): vo
     .action((dir: string, options: Options) =>
       backup(connect(serverUrl(options, environment)), terminal, dir, options.json === true),
     );
+  withConfigFlags(program.command("migrate"))
+    .description("make or complete the tables of the database")
+    .action((options: Options) => migrate(terminal, readSettings(options, environment)));
   withConfigFlags(program.command("doctor"))
     .description("check Node, configuration, ports, store and server; say what to do")
     .option("--json", "as JSON")

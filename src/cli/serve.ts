@@ -5,7 +5,7 @@
  */
 
 import { resolve } from "node:path";
-import type { Config, Loaded } from "../config/config.js";
+import type { Config, Loaded, Shown } from "../config/config.js";
 import { masked } from "../config/store.js";
 import type { Context } from "./context.js";
 import { CliError, type ExitCode } from "./exit.js";
@@ -18,8 +18,8 @@ export interface RunningNode {
   close(graceMs: number): Promise<void>;
 }
 
-/** Starts a node; rejects when a port or the store cannot be had. */
-export type StartNode = (config: Config) => Promise<RunningNode>;
+/** Starts a node that logs `shown`; rejects when a port or the store cannot be had. */
+export type StartNode = (config: Config, shown: Shown) => Promise<RunningNode>;
 
 /** Time that calls in flight get, and after which the process ends whatever it does: an end takes 10 s at most. */
 const graceMs = 6000;
@@ -31,7 +31,7 @@ export async function serve(context: Context, loaded: Loaded, startNode: StartNo
   const { config } = loaded;
   const stopped = context.untilStopped();
   for (const warning of loaded.warnings) terminal.err(`tandem: ${warning}`);
-  const node = await startNode(config).catch((error: unknown) => {
+  const node = await startNode(config, loaded.shown).catch((error: unknown) => {
     throw startFailure(error, config);
   });
   terminal.out(readyLine(node, config));

@@ -24,7 +24,7 @@ export async function showDemo(
   const { config } = loadConfig({ environment: {}, flags, readFile: () => "" });
   const ends: (() => Promise<void>)[] = [];
   try {
-    const node = await startNode(config);
+    const node = await startNode(config, []);
     ends.unshift(() => node.close(1000));
     const server = { url: node.addresses.http, store: `its own, embedded: ${dir}` };
     const demo = await Promise.race([runDemo(terminal, { paceMs, server }), interruption(stopped)]);

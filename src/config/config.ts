@@ -16,7 +16,8 @@ import {
   fromPrefixedEnvironment,
   type Setting,
 } from "./setting.js";
-import { masked, type StoreChoice, storeOfDriver, storeOfUrl } from "./store.js";
+import { masked, type StoreChoice, type StoreTls, storeOfDriver, storeOfUrl } from "./store.js";
+import { type TargetTls, targetsOf } from "./targets.js";
 
 /** Loads past which new work is refused or held back (architecture 6). */
 export interface LoadLimits {
@@ -55,6 +56,8 @@ export interface Config {
     readonly cert: string;
     readonly key: string;
     readonly localhostAs: string;
+    /** By "host" or "host:port"; what stands here counts alone for that participant. */
+    readonly targets: Readonly<Record<string, TargetTls>>;
   };
   readonly cluster: ClusterConfig | undefined;
   /** Of a store that several nodes may use, also by a node alone. */
@@ -71,11 +74,14 @@ export interface Sources {
   readonly readFile: (name: string) => string;
 }
 
-/** A configuration, what was odd about it, and every key with its value (secrets masked) and origin. */
+/** Every key with its value, secrets masked, and where that came from. */
+export type Shown = readonly { readonly path: Path; readonly value: string; readonly origin: string }[];
+
+/** A configuration, and what was odd about it. */
 export interface Loaded {
   readonly config: Config;
   readonly warnings: readonly string[];
-  readonly shown: readonly { readonly path: Path; readonly value: string; readonly origin: string }[];
+  readonly shown: Shown;
 }
 
 /**
@@ -165,6 +171,7 @@ function assemble(draft: Draft): Config {
       cert: pem(draft, "Participants.CertFile"),
       key: pem(draft, "Participants.KeyFile"),
       localhostAs: v["Participants.LocalhostAs"],
+      targets: participantTargets(draft),
     },
     cluster: clusterOf(
       v,
@@ -251,11 +258,17 @@ function chooseStore(draft: Draft): StoreChoice {
   if (byUrl && url?.rank === driver?.rank) {
     problems.push(`${url?.origin}: and ${driver?.origin} both name a store; needs one of them`);
   }
-  const choice = byUrl ? storeOfUrl(values["Store.Url"], values["Store.MaxOpenConns"]) : storeOfDriver(values);
-  if (!("problem" in choice)) return choice;
+  const choice = byUrl ? storeOfUrl(values["Store.Url"], values) : storeOfDriver(values);
+  const tls = storeTls(draft);
+  if (!("problem" in choice)) return choice.kind === "mysql" && tls !== undefined ? { ...choice, tls } : choice;
   const place = byUrl ? `${url?.origin}: is '${masked(values["Store.Url"])}'; ` : driverOrigin(driver);
   problems.push(place + choice.problem);
   return { kind: "memory" };
+}
+
+function storeTls(draft: Draft): StoreTls | undefined {
+  const [ca, cert, key] = [pem(draft, "Store.CaFile"), pem(draft, "Store.CertFile"), pem(draft, "Store.KeyFile")];
+  return draft.values["Store.Tls"] || `${ca}${cert}${key}` !== "" ? { ca, cert, key } : undefined;
 }
 
 function driverOrigin(driver: Setting | undefined): string {
@@ -266,17 +279,30 @@ type PemPath = Extract<Path, `${string}.${"CaFile" | "CertFile" | "KeyFile"}`>;
 
 function pem(draft: Draft, path: PemPath): string {
   const file = draft.values[path];
-  if (file === "") return "";
-  try {
-    const content = draft.readFile(file);
-    if (content.includes("-----BEGIN ")) return content;
-    draft.problems.push(`${origin(draft, path)}: '${file}' holds no PEM block; needs a PEM file`);
-  } catch (error) {
-    draft.problems.push(
-      `${origin(draft, path)}: '${file}' cannot be read (${(error as Error).message}); needs a PEM file`,
-    );
-  }
+  return file === "" ? "" : readPem(draft, file, origin(draft, path));
+}
+
+function readPem(draft: Draft, file: string, place: string): string {
+  const content = readNamed(draft, file, place, "a PEM file");
+  if (content === undefined || content.includes("-----BEGIN ")) return content ?? "";
+  draft.problems.push(`${place}: '${file}' holds no PEM block; needs a PEM file`);
   return "";
+}
+
+function readNamed(draft: Draft, file: string, place: string, needs: string): string | undefined {
+  try {
+    return draft.readFile(file);
+  } catch (error) {
+    draft.problems.push(`${place}: '${file}' cannot be read (${(error as Error).message}); needs ${needs}`);
+    return undefined;
+  }
+}
+
+function participantTargets(draft: Draft): Readonly<Record<string, TargetTls>> {
+  const file = draft.values["Participants.TargetsFile"];
+  if (file === "") return {};
+  const content = readNamed(draft, file, origin(draft, "Participants.TargetsFile"), "a YAML file");
+  return targetsOf(file, content ?? "", draft.problems, (name, place) => readPem(draft, name, place));
 }
 
 function origin(draft: Draft, path: Path): string {

@@ -23,8 +23,11 @@ const listening = {
     flag: "--insecure",
     about: "Allows a Host other than loopback, although there is no authentication yet.",
   }),
-  AdminBasePath: text("", { dtm: true, about: "Path under which the console is served." }, "a path such as /dtm", (t) =>
-    /^(\/[\w.-]+)+$/.test(t),
+  AdminBasePath: text(
+    "",
+    { dtm: true, about: "No effect yet: path of the console.", ignored: "this version has no console" },
+    "a path such as /dtm",
+    (t) => /^(\/[\w.-]+)+$/.test(t),
   ),
 };
 
@@ -42,10 +45,17 @@ const store = {
   "Store.User": text("", { dtm: true, about: "User of the database, with Store.Driver." }),
   "Store.Password": text("", { dtm: true, secret: true, about: "Password of the database, with Store.Driver." }),
   "Store.Db": text("dtm", { dtm: true, about: "Name of the database, with Store.Driver." }),
-  "Store.MaxOpenConns": integer(1, 10_000, 500, {
+  "Store.MaxOpenConns": integer(3, 10_000, 500, {
     dtm: true,
-    about: "Most connections to the database; fewer are used, because writes are batched.",
+    about: "Most connections of one node to the database; at most 10 are used, because writes are batched.",
   }),
+  "Store.Tls": toggle({ about: "Talks to the database over TLS only, also without a CaFile; by host name." }),
+  "Store.CaFile": text("", {
+    about: "PEM file of the authorities trusted for the database, which is then called over TLS.",
+  }),
+  "Store.CertFile": text("", { about: "PEM file of the client certificate shown to the database." }),
+  "Store.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
+  "Store.MigrateByHand": toggle({ about: "Leaves the tables alone at the start; `tandem migrate` makes them." }),
   "Store.FinishedDataExpire": integer(60, 3650 * day, 7 * day, {
     dtm: true,
     about: "Seconds for which the steps and the history of a finished transaction are kept.",
@@ -132,6 +142,9 @@ const surroundings = {
   }),
   "Participants.CertFile": text("", { about: "PEM file of the client certificate shown to participants." }),
   "Participants.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
+  "Participants.TargetsFile": text("", {
+    about: "YAML file of single participants, HOST or HOST:PORT, each with a CaFile, CertFile and KeyFile of its own.",
+  }),
   "Participants.LocalhostAs": text(
     "",
     {

@@ -5,16 +5,35 @@
 import type { Values } from "./keys.js";
 
 /** Where transactions are kept. `url` of MySQL holds the password; show it with `masked`. */
-export type StoreChoice =
-  | { readonly kind: "lmdb"; readonly dir: string }
-  | { readonly kind: "memory" }
-  | { readonly kind: "mysql"; readonly url: string; readonly maxConnections: number };
+export type StoreChoice = { readonly kind: "lmdb"; readonly dir: string } | { readonly kind: "memory" } | MysqlChoice;
+
+/** `url` is for people; connect by `connectUrl`. `tls` is absent where the database is called in plain text. */
+export interface MysqlChoice extends SharedChoice {
+  readonly kind: "mysql";
+  readonly url: string;
+  readonly tls?: StoreTls;
+}
+
+/** PEM texts; empty: the system's authorities, no certificate. */
+export interface StoreTls {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Of a database that nodes share. */
+interface SharedChoice {
+  /** Of one node; at least three are needed. */
+  readonly maxConnections: number;
+  /** A node does not make or change tables. */
+  readonly migrateByHand: boolean;
+}
 
 /** The embedded store of a node that was told nothing. */
 export const defaultDir = "tandem-data";
 
 /** The store of a URL, or what is wrong with it. */
-export function storeOfUrl(url: string, maxConnections: number): StoreChoice | { readonly problem: string } {
+export function storeOfUrl(url: string, values: Values): StoreChoice | { readonly problem: string } {
   if (url === "memory:") return { kind: "memory" };
   if (url.startsWith("lmdb:")) {
     const dir = url.slice("lmdb:".length);
@@ -26,7 +45,7 @@ export function storeOfUrl(url: string, maxConnections: number): StoreChoice | {
   if (hostname === "") return { problem: `names no host; ${needs}` };
   if (username === "") return { problem: `names no user; ${needs}` };
   if (!/^\/[^/]{1,64}$/.test(pathname)) return { problem: `names no database; ${needs}` };
-  return { kind: "mysql", url, maxConnections };
+  return { kind: "mysql", url, ...sharedOf(values) };
 }
 
 /** The store of DTM's keys, or what is wrong, in DTM's words where it has some (S-CFG-1). */
@@ -43,7 +62,30 @@ export function storeOfDriver(values: Values): StoreChoice | { readonly problem:
   url.username = encodeURIComponent(user);
   url.password = encodeURIComponent(password);
   url.pathname = encodeURIComponent(values["Store.Db"]);
-  return { kind: "mysql", url: url.href, maxConnections: values["Store.MaxOpenConns"] };
+  return { kind: "mysql", url: url.href, ...sharedOf(values) };
+}
+
+/** The URL by which the driver connects, TLS included. Never to be shown: it may hold a private key. */
+export function connectUrl({ url, tls }: Pick<MysqlChoice, "url" | "tls">): string {
+  if (tls === undefined) return url;
+  const { ca, cert, key } = tls;
+  const ssl = {
+    rejectUnauthorized: true,
+    verifyIdentity: true,
+    ...(ca && { ca }),
+    ...(cert && { cert }),
+    ...(key && { key }),
+  };
+  const full = new URL(url);
+  full.searchParams.set("ssl", JSON.stringify(ssl));
+  return full.href;
+}
+
+function sharedOf(values: Values): SharedChoice {
+  return {
+    maxConnections: values["Store.MaxOpenConns"],
+    migrateByHand: values["Store.MigrateByHand"],
+  };
 }
 
 /**

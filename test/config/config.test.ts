@@ -6,6 +6,15 @@ import { inputLimits } from "../../src/wire/limits.js";
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
+/** Files of single participants, good and bad. */
+const targetFiles: Readonly<Record<string, string>> = {
+  "targets.yml": "Bank.example:8443:\n  CaFile: ca.pem\n'[::1]':\n  CertFile: ca.pem\n  KeyFile: ca.pem\n",
+  "broken.yml": "a: [",
+  "list.yml": "- bank.example",
+  "names.yml": "https://bank.example/x:\n  CaFile: ca.pem\nbank.example: ca.pem\n",
+  "keys.yml": "bank.example:\n  CaFil: ca.pem\n  KeyFile:\n  CertFile: no.pem\n",
+};
+
 interface Given {
   readonly environment?: Sources["environment"];
   readonly file?: string;
@@ -16,6 +25,7 @@ function load({ environment = {}, file, flags }: Given) {
   const readFile = (name: string) => {
     if (name === "ca.pem") return certificate;
     if (name === "empty.pem") return "";
+    if (name in targetFiles) return targetFiles[name]!;
     throw new Error(`ENOENT: no such file, open '${name}'`);
   };
   return loadConfig({
@@ -50,11 +60,29 @@ describe("configuration", () => {
       parkAfter: 0,
       strictResults: false,
       alert: { retryLimit: 3, webHook: "" },
-      participants: { ca: "", cert: "", key: "", localhostAs: "" },
+      participants: { ca: "", cert: "", key: "", localhostAs: "", targets: {} },
       cluster: undefined,
       log: { level: "info", outputs: ["stderr"] },
     });
     expect(warnings).toEqual([]);
+  });
+
+  it("has certificates of single participants from a file of their own", () => {
+    const { config } = load({ file: "Participants: { TargetsFile: targets.yml }" });
+    expect(config.participants.targets).toEqual({
+      "bank.example:8443": { ca: certificate },
+      "[::1]": { cert: certificate, key: certificate },
+    });
+    const problems = (name: string) => problemsOf({ file: `Participants: { TargetsFile: ${name} }` }).join("\n");
+    expect(problems("none.yml")).toMatch(/conf.yml:1: Participants.TargetsFile: 'none.yml' cannot be read .*ENOENT/);
+    expect(problems("broken.yml")).toMatch(/^broken.yml:1: /);
+    expect(problems("list.yml")).toMatch(/^list.yml:1: is no mapping/);
+    expect(problems("names.yml")).toMatch(
+      /^names.yml:1: https:.*: is no participant; .*\nnames.yml:3: bank.example: needs CaFile, CertFile, KeyFile below it/,
+    );
+    expect(problems("keys.yml")).toMatch(
+      /CaFil: no such key; did you mean CaFile\?\n.*KeyFile: needs the name of a PEM file\n.*CertFile: 'no.pem' cannot/,
+    );
   });
 
   it("has the limits that clients can rely on", () => {
@@ -107,7 +135,7 @@ describe("configuration", () => {
     ].join("\n");
     const { config } = load({ file });
     const url = "mysql://root:p%40ss%2Fw%3Ard@db.local:3306/dtm";
-    expect(config.store).toEqual({ kind: "mysql", url, maxConnections: 500 });
+    expect(config.store).toMatchObject({ kind: "mysql", url, maxConnections: 500 });
     expect(config.defaults.timeoutToFailMs).toBe(40_000);
     expect(config.log.level).toBe("debug");
   });

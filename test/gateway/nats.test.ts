@@ -14,7 +14,8 @@ type Handler = (error: Error | null, message: ServiceMsg) => void;
 function serving(handlers: Map<string, Handler>): NatsConnection {
   const group = { addEndpoint: (name: string, { handler }: { handler: Handler }) => void handlers.set(name, handler) };
   const service = { addGroup: () => group, stop: async () => {} };
-  return { services: { add: async () => service } } as unknown as NatsConnection;
+  const client = () => ({ info: async () => [] });
+  return { services: { add: async () => service, client } } as unknown as NatsConnection;
 }
 
 it("refuses a request over NATS while others hold all bytes, until they are answered", async () => {
@@ -33,7 +34,7 @@ it("refuses a request over NATS while others hold all bytes, until they are answ
     metrics: { api: () => ({ served: () => {} }) },
     log: { info: () => {}, warn: () => {}, error: () => {} },
     clock: { nowMs: Date.now, monotonicMs: () => performance.now(), after: () => () => {} },
-    prefix: "tandem",
+    ...{ prefix: "tandem", clusterId: "one" },
     version: "0.0.0",
     whenConnected: (task) => task(serving(handlers)),
   });

@@ -2,7 +2,7 @@
  * The NATS gateway: every operation by request-reply at `<prefix>.api.<operation>`, any node of the cluster answering.
  * Registered as a NATS micro-service, so that ordinary NATS tools find, describe and measure it.
  */
-import { headers, type NatsConnection, type Service, type ServiceMsg } from "nats";
+import { headers, type NatsConnection, RequestStrategy, type Service, type ServiceMsg } from "nats";
 import { errors } from "../../core/errors.js";
 import { type Refusal, refused } from "../../core/input.js";
 import type { Clock } from "../../ports/clock.js";
@@ -26,6 +26,8 @@ export interface NatsGatewayDeps {
   readonly clock: Clock;
   /** First tokens of the subjects. */
   readonly prefix: string;
+  /** Whose requests these are: nodes of another cluster on the same subjects would take them from one another. */
+  readonly clusterId: string;
   readonly version: string;
   /** Runs its task once there is a connection; subscriptions outlive interruptions. */
   readonly whenConnected: (task: (connection: NatsConnection) => void) => void;
@@ -38,32 +40,68 @@ const inFlightBytesMax = 256 << 20;
 /** All nodes of a cluster share the work. */
 const queue = "tandem";
 
-/** Serves as soon as there is a connection, until it is closed: then no request is taken, those begun are answered. */
+/** While another cluster has the subjects: milliseconds until they are looked at again. */
+const prefixAgainMs = 5000;
+
+/**
+ * Serves as soon as there is a connection, until it is closed: then no request is taken, those begun are answered.
+ * Where nodes of another cluster answer under the same prefix it does not serve, and says so.
+ */
 export function createNatsGateway(deps: NatsGatewayDeps): { close(): Promise<void> } {
-  const { prefix, version, log, whenConnected } = deps;
+  const { prefix, log, clock, whenConnected } = deps;
   const ending = new AbortController();
   let service: Service | undefined;
-  const serve = async (connection: NatsConnection) => {
-    const description = "Distributed transactions: saga, TCC, XA, two-phase message, workflow";
-    service = await connection.services.add({ name: "tandem", version, description, queue });
-    const group = service.addGroup(`${prefix}.api`);
-    const table = operationTable({ ...deps, nowMs: () => deps.clock.nowMs() });
-    const answer = answering(deps, ending.signal);
-    for (const [name, operation] of Object.entries(table)) {
-      group.addEndpoint(name, { handler: answer(name, operation) });
-    }
-    log.info("nats_api", { subject: `${prefix}.api.*` });
-  };
-  whenConnected((connection) => {
+  const serve = async (connection: NatsConnection): Promise<void> => {
+    const other = await otherCluster(connection, deps);
     if (ending.signal.aborted) return;
-    void serve(connection).catch((cause) => log.error("nats_api_failed", { cause: String(cause) }));
-  });
+    if (other === undefined) {
+      service = await register(connection, deps, ending.signal);
+      return log.info("nats_api", { subject: `${prefix}.api.*` });
+    }
+    log.error("nats_prefix_taken", { prefix, by: other, effect: "no NATS API", advice: "set another Cluster.Prefix" });
+    clock.after(prefixAgainMs, () => begin(connection));
+  };
+  const begin = (connection: NatsConnection) => {
+    if (ending.signal.aborted) return;
+    serve(connection).catch((cause) => {
+      log.error("nats_api_failed", { cause: String(cause) });
+      clock.after(prefixAgainMs, () => begin(connection));
+    });
+  };
+  whenConnected(begin);
   return {
     async close() {
       ending.abort();
       await service?.stop().catch((cause) => log.warn("nats_api_stop_failed", { cause: String(cause) }));
     },
   };
+}
+
+/** Id of another cluster that answers under this prefix, as its nodes say of themselves; nobody there is an error. */
+async function otherCluster(
+  connection: NatsConnection,
+  { prefix, clusterId }: NatsGatewayDeps,
+): Promise<string | undefined> {
+  const others = connection.services.client({ strategy: RequestStrategy.JitterTimer, maxWait: 500, jitter: 100 });
+  try {
+    for await (const { metadata } of await others.info("tandem"))
+      if (metadata?.prefix === prefix && metadata.cluster !== clusterId) return metadata.cluster;
+  } catch {
+    return undefined;
+  }
+  return undefined;
+}
+
+async function register(connection: NatsConnection, deps: NatsGatewayDeps, signal: AbortSignal): Promise<Service> {
+  const { prefix, clusterId, version } = deps;
+  const description = "Distributed transactions: saga, TCC, XA, two-phase message, workflow";
+  const metadata = { prefix, cluster: clusterId };
+  const service = await connection.services.add({ name: "tandem", version, description, queue, metadata });
+  const group = service.addGroup(`${prefix}.api`);
+  const table = operationTable({ ...deps, nowMs: () => deps.clock.nowMs() });
+  const answer = answering(deps, signal);
+  for (const [name, operation] of Object.entries(table)) group.addEndpoint(name, { handler: answer(name, operation) });
+  return service;
 }
 
 /** Makes handlers, which share a bound of requests under way. */

@@ -3,7 +3,7 @@
  * code of the product, and held against the invariants at the moment it happens: S1 (an acknowledged request is there),
  * S2, S3, S4, S5 (intent), S6, S7, S8.
  */
-import type { Event } from "../../src/core/event.js";
+import type { Event, NewOp } from "../../src/core/event.js";
 import type { JournalRow } from "../../src/core/evolve.js";
 import type { Reply, Request } from "../../src/core/input.js";
 import type { OpStatus, Status, TransType } from "../../src/core/transaction.js";
@@ -20,6 +20,8 @@ export interface OpAccount {
   readonly createdMs: number;
   status: OpStatus;
   started: boolean;
+  /** When the intent of its first call was recorded. */
+  startedMs: number | undefined;
 }
 
 /** A transaction as its journal says. */
@@ -37,6 +39,8 @@ export interface Account {
   orders: Readonly<Record<string, readonly number[]>>;
   parked: boolean;
   checked: boolean;
+  /** Why it was rolled back. */
+  reason: string;
   /** When it was first stored. */
   readonly storedMs: number;
   /** When something was last recorded or called for it. */
@@ -184,8 +188,10 @@ export class Ledger {
         account.digest = event.digest ?? account.digest;
         return this.#move(account, "submitted");
       case "aborting":
+        account.reason = event.reason;
         return this.#move(account, "aborting");
       case "finished":
+        if (event.reason !== "") account.reason = event.reason;
         this.#judgeEnd(account, event.status);
         return this.#move(account, event.status);
       case "digestRecorded":
@@ -193,11 +199,10 @@ export class Ledger {
         return;
       case "branchRegistered":
         if (account.status !== "prepared") this.#accuse("S4", gid, `branch registered while '${account.status}'`);
-        for (const op of event.ops)
-          account.ops.push({ ...op, createdMs: event.atMs, started: op.status !== "prepared" });
+        for (const op of event.ops) account.ops.push({ ...opened(op, event.atMs), started: op.status !== "prepared" });
         return;
       case "started":
-        for (const index of event.ops) this.#start(account, index);
+        for (const index of event.ops) this.#start(account, index, event.atMs);
         return;
       case "settled":
         return this.#settle(account, event.op, event.status);
@@ -221,7 +226,7 @@ export class Ledger {
       gid,
       type: event.type,
       id: event.id,
-      ops: event.ops.map((op) => ({ ...op, createdMs: event.atMs, started: false })),
+      ops: event.ops.map((op) => opened(op, event.atMs)),
       events: [event],
       status: event.status,
       version: 0,
@@ -230,6 +235,7 @@ export class Ledger {
       orders: event.customData.includes('"orders"') ? JSON.parse(event.customData).orders : {},
       parked: false,
       checked: false,
+      reason: "",
       storedMs: this.#nowMs(),
       touchedMs: this.#nowMs(),
       had: new Set(["created"]),
@@ -237,10 +243,15 @@ export class Ledger {
     });
   }
 
-  #start(account: Account, index: number): void {
+  #start(account: Account, index: number, atMs: number): void {
     if (account.parked) this.#accuse("S8", account.gid, "an op is started while parked");
-    if (index < 0) account.checked = true;
-    else account.ops[index]!.started = true;
+    if (index < 0) {
+      account.checked = true;
+      return;
+    }
+    const op = account.ops[index]!;
+    op.started = true;
+    op.startedMs ??= atMs;
   }
 
   #move(account: Account, to: Status): void {
@@ -285,6 +296,10 @@ export class Ledger {
     }
     this.#coverage.count(`checked: ${op.op === "action" ? "action" : "compensation"} in its turn`);
   }
+}
+
+function opened({ branchId, op, url, status }: NewOp, atMs: number): OpAccount {
+  return { branchId, op, url, createdMs: atMs, status, started: false, startedMs: undefined };
 }
 
 /** The transaction has reached its end. */

@@ -110,7 +110,7 @@ function everywhere(world: World, fault: Fault, name: string, names: readonly st
       network.until.deadlockMs = untilMs;
       return;
     case "participantDead":
-      return void services.deadUntil.set(host, untilMs);
+      return void services.deadUntil.set(host, untilMs + 2 * fault.lengthMs); // until breakers open
     case "participantSlow":
       return void services.slowUntil.set(host, untilMs);
     case "participantFlaky":

@@ -7,6 +7,7 @@
  * --faults 0,3 --only 1,4 --story    replays one seed with a part of its faults and transactions
  * --plain N                          N two-branch sagas a seed instead of its business: measures speed
  */
+import { createHash } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { Coverage } from "./coverage.js";
@@ -84,6 +85,13 @@ async function tell(report: Report): Promise<void> {
   say(`  replay: ${replay(report.seed, faults, transactions)}`);
 }
 
+/** The same for every run over the same seeds, however they were spread over the workers. */
+function hashOf(hashes: ReadonlyMap<number, string>): string {
+  const hash = createHash("sha256");
+  for (const [seed, its] of [...hashes].sort(([a], [b]) => a - b)) hash.update(`${seed} ${its}\n`);
+  return hash.digest("hex").slice(0, 16);
+}
+
 /** Of one core, whatever else the machine has to do: time that the workers had, not time that went by. */
 function speed(sums: { readonly transactions: number; readonly branches: number; readonly cpuMs: number }): string {
   const perSecond = (count: number) => Math.round(count / Math.max(0.001, sums.cpuMs / 1000));
@@ -101,6 +109,7 @@ async function many(): Promise<number> {
   const endMs = values.minutes === undefined ? Number.POSITIVE_INFINITY : startedMs + Number(values.minutes) * 60_000;
   const coverage = new Coverage();
   const failed: Report[] = [];
+  const hashes = new Map<number, string>();
   const sums = { seeds: 0, transactions: 0, branches: 0, cpuMs: 0, replayed: 0, shownMs: startedMs };
   let next = from;
   const progress = () => {
@@ -120,6 +129,7 @@ async function many(): Promise<number> {
     () => (next < from + seeds && performance.now() < endMs ? next++ : undefined),
     (report) => {
       coverage.add(report.counts);
+      hashes.set(report.seed, report.hash);
       sums.seeds++;
       sums.transactions += report.transactions;
       sums.branches += report.branches;
@@ -142,6 +152,7 @@ async function many(): Promise<number> {
   );
   progress();
   say(speed(sums));
+  say(`hash of all traces: ${hashOf(hashes)}`);
   if (values.plain !== undefined) return failed.length === 0 ? 0 : 1;
   for (const line of coverage.table()) say(line);
   const missing = coverage.missing();

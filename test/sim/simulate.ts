@@ -117,7 +117,7 @@ function startClients(
   { only, plain }: RunOptions,
   begun: (client: Client) => void,
 ): readonly Client[] {
-  const count = plain ?? 5 + random.below(96);
+  const count = plain ?? 5 + random.below(66);
   const crowded = plain === undefined && random.chance(0.3);
   return Array.from({ length: count }, (_, i) => i).flatMap((i) => {
     const its = random.fork();

@@ -31,6 +31,8 @@ export interface XaDatabase<Tx> {
   take(row: BarrierRow): Promise<string | undefined>;
   /** Reason of a committed row. */
   reason(row: BarrierRow): Promise<string | undefined>;
+  /** Xids of all branches that are prepared in this database, those of other programs among them. */
+  prepared(): Promise<readonly string[]>;
 }
 
 /**

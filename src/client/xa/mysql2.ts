@@ -1,7 +1,7 @@
 // XA on MySQL and MariaDB through mysql2/promise. A branch has a connection of its own, which is closed afterwards:
 // older MySQL binds a prepared xid to its session until that ends.
 
-import type { Connection, Pool } from "mysql2/promise";
+import type { Connection, Pool, RowDataPacket } from "mysql2/promise";
 import { mysqlLibrary } from "../barrier/mysql2.js";
 import { type SqlBarrierOptions, type SqlDialect, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase, XaSession } from "./branch.js";
@@ -38,6 +38,12 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
           });
       }),
     reason: (row) => library.transaction((connection) => dialect.rows(library.statements(connection)).reason(row)),
+    async prepared() {
+      const [found] = await pool.query<RowDataPacket[]>("xa recover");
+      // `xa start 'x'` makes format 1 without a branch qualifier; all else is another program's.
+      const ours = found.filter(({ formatID, bqual_length }) => Number(formatID) === 1 && Number(bqual_length) === 0);
+      return ours.map(({ data }) => String(data));
+    },
   };
 
   async function begin(of: Pool, over: SqlDialect, xid: string): Promise<XaSession<Connection>> {

@@ -54,5 +54,11 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
         });
       }),
     reason: (row) => library.transaction((client) => dialect.rows(library.statements(client)).reason(row)),
+    async prepared() {
+      const { rows } = await pool.query<{ gid: string }>(
+        "select gid from pg_prepared_xacts where database = current_database() order by prepared",
+      );
+      return rows.map(({ gid }) => gid);
+    },
   };
 }

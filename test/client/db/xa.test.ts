@@ -7,7 +7,7 @@ import { mysqlBarrier } from "../../../src/client/barrier/mysql2.js";
 import { postgresBarrier } from "../../../src/client/barrier/pg.js";
 import { type Client, createClient, Failure, type Route } from "../../../src/client/index.js";
 import { tandemRoutes } from "../../../src/client/participant/express.js";
-import { xaRoute } from "../../../src/client/xa/branch.js";
+import { recoverXa, xaRoute } from "../../../src/client/xa/index.js";
 import { mysqlXa } from "../../../src/client/xa/mysql2.js";
 import { postgresXa } from "../../../src/client/xa/pg.js";
 import { type Embedded, startEmbedded } from "../../../src/embedded/embedded.js";
@@ -138,5 +138,77 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
     const late = await fetch(`${url}/from?${query}&op=action&phase2_url=x`, { method: "POST", body: "{}" });
     expect([late.status, await late.text()]).toEqual([409, expect.stringContaining("rolled back before it started")]);
     expect(await prepared()).toBe(0);
+  });
+
+  describe("recovery", () => {
+    /** A branch as a participant without our guard leaves it: prepared, and forgotten by everybody. */
+    const forget = async (gid: string, name: string) => {
+      const xid = `${gid}-07`;
+      const connection = await mysql.getConnection();
+      await connection.query(`xa start '${xid}'`);
+      await connection.query("update account set balance = balance - 1 where name = ?", [name]);
+      await connection.query(`xa end '${xid}'`);
+      await connection.query(`xa prepare '${xid}'`);
+      connection.destroy();
+      const other = await pg.connect();
+      await other.query("begin");
+      await other.query("update account set balance = balance + 1 where name = $1", [name]);
+      await other.query(`prepare transaction '${xid}'`);
+      other.release();
+    };
+    const recovered = async (prefix: string, dryRun = false) => {
+      const found = [
+        ...(await recoverXa(mysqlXa(mysql, { table: "barrier" }), client, { prefix, dryRun })),
+        ...(await recoverXa(postgresXa(pg), client, { prefix, dryRun })),
+      ];
+      return found.map(({ gid, branchId, fate }) => `${gid} ${branchId} ${fate}`);
+    };
+
+    it("gives forgotten branches the end of their transaction, and says before what it would do", async () => {
+      await open("fay");
+      await client.xa({ gid: "rec-done", wait: "10s" }, async (xa) => {
+        await xa.call(`${url}/from`, { amount: 0, name: "fay" });
+      });
+      await forget("rec-done", "fay");
+      expect(await recovered("rec-", true)).toEqual(["rec-done 07 committed", "rec-done 07 committed"]);
+      expect(await prepared()).toBe(2);
+      expect(await recovered("rec-")).toEqual(["rec-done 07 committed", "rec-done 07 committed"]);
+      expect([await prepared(), await balances("fay")]).toEqual([0, [99, 1]]);
+
+      const refused = client.xa({ gid: "rec-undone" }, async () => {
+        throw new Failure("changed my mind");
+      });
+      await expect(refused).rejects.toThrow("changed my mind");
+      await until(
+        async () => (await client.query("rec-undone"))?.status === "failed",
+        () => client.query("rec-undone"),
+      );
+      await forget("rec-undone", "fay");
+      expect(await recovered("rec-")).toEqual(["rec-undone 07 rolled-back", "rec-undone 07 rolled-back"]);
+      expect([await prepared(), await balances("fay")]).toEqual([0, [99, 1]]);
+    });
+
+    it("leaves alone what is still going on, what the coordinator does not know, and other programs' xids", async () => {
+      await open("gus");
+      let during: readonly string[] = [];
+      await client.xa({ gid: "rec-open", wait: "10s" }, async (xa) => {
+        await xa.call(`${url}/from`, { amount: 5, name: "gus" });
+        during = await recovered("rec-");
+      });
+      expect(during).toEqual(["rec-open 01 waiting"]);
+      expect((await balances("gus"))[0]).toBe(95);
+
+      await forget("rec-foreign", "gus");
+      expect(await recovered("rec-")).toEqual(["rec-foreign 07 unknown", "rec-foreign 07 unknown"]);
+      expect(await recovered("another-")).toEqual([]);
+      expect(await prepared()).toBe(2);
+      await mysql.query("xa rollback 'rec-foreign-07'");
+      await pg.query("rollback prepared 'rec-foreign-07'");
+    });
+
+    it("says which right is missing where the branches cannot be listed", async () => {
+      const blind = { ...mysqlXa(mysql), prepared: () => Promise.reject(new Error("access denied")) };
+      await expect(recoverXa(blind, client)).rejects.toMatchObject({ hint: expect.stringContaining("XA_RECOVER") });
+    });
   });
 });

@@ -38,7 +38,8 @@ export type BarrierVerdict = "execute" | "duplicate" | "null-compensation" | "su
 /** Outcome of a barrier call. Everything but `executed` had no effect, and is answered as success all the same. */
 export type BarrierResult<T> =
   | { readonly kind: "executed"; readonly value: T }
-  | { readonly kind: "duplicate" }
+  /** `value` is what the first delivery gave, on a barrier that remembers. */
+  | { readonly kind: "duplicate"; readonly value?: T }
   | { readonly kind: "null-compensation" }
   | { readonly kind: "suspended" };
 

@@ -2,14 +2,14 @@
 // (`run`), in one that the caller owns (`within`), and answer a check-back. An adapter supplies the four verbs of
 // BarrierStore.
 
-import { LocksLost } from "../errors.js";
-import type { BranchSource, RequestLike } from "../identity.js";
+import { LocksLost, TandemError } from "../errors.js";
+import type { BranchIdentity, BranchSource, RequestLike } from "../identity.js";
 import { readIdentity } from "../identity.js";
 import {
+  type BarrierKey,
   type BarrierResult,
   type BarrierRow,
   type BarrierRows,
-  type BarrierVerdict,
   type CheckBack,
   checkBackRow,
   checkBackVerdict,
@@ -36,6 +36,15 @@ export interface BarrierStore<Tx> {
   takeCheckBack(row: BarrierRow): Promise<string | undefined>;
   /** How `LocksLost` is met before business code ran; default five attempts without a pause. */
   readonly lockRetry?: LockRetry;
+  /** Given by a store that remembers what business code returned, to answer repeated deliveries with it. */
+  readonly results?: BarrierResults<Tx>;
+}
+
+/** Values of executed deliveries as JSON, kept in the transaction that executed them. */
+export interface BarrierResults<Tx> {
+  keep(tx: Tx, key: BarrierKey, json: string): Promise<void>;
+  /** The committed text, `undefined` where none was kept; must not read an older snapshot. */
+  find(tx: Tx, key: BarrierKey): Promise<string | undefined>;
 }
 
 /** For stores that refuse at once where others would wait, a pause is what gives the other delivery time to end. */
@@ -84,7 +93,7 @@ export interface Guard<Tx> {
 
 /** The guard over a store. Adapters export a function of their own that calls this. */
 export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
-  const { lockRetry = waitingStore } = store;
+  const { lockRetry = waitingStore, results } = store;
 
   async function within<T>(
     tx: Tx,
@@ -102,8 +111,16 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
     barrierId: string,
     business: (tx: Tx) => Promise<T>,
   ): Promise<BarrierResult<T>> {
-    const verdict = await store.guarded(tx, (rows) => passBarrier(rows, delivery.branch, barrierId));
-    return verdict === "execute" ? { kind: "executed", value: await business(tx) } : skipped(verdict);
+    const { branch } = delivery;
+    const verdict = await store.guarded(tx, (rows) => passBarrier(rows, branch, barrierId));
+    if (verdict === "execute") {
+      const value = await business(tx);
+      if (value !== undefined) await results?.keep(tx, { ...branch, barrierId }, jsonOf(value, branch));
+      return { kind: "executed", value };
+    }
+    const known = verdict === "duplicate" ? await results?.find(tx, { ...branch, barrierId }) : undefined;
+    // What was kept is what this business code had returned.
+    return known === undefined ? { kind: verdict } : { kind: "duplicate", value: JSON.parse(known) as T };
   }
 
   return {
@@ -153,6 +170,16 @@ async function retryLostLocks<T>(
   }
 }
 
-function skipped(verdict: Exclude<BarrierVerdict, "execute">): BarrierResult<never> {
-  return { kind: verdict };
+/** A value that cannot be kept undoes what was done: a repeat could not be answered with it. */
+function jsonOf(value: unknown, { gid, branchId }: BranchIdentity): string {
+  let cause: unknown;
+  try {
+    const text: string | undefined = JSON.stringify(value);
+    if (text !== undefined) return text;
+  } catch (error) {
+    cause = error;
+  }
+  throw new TandemError("DTX_INVALID_INPUT", `the result of ${gid}/${branchId} cannot be remembered as JSON`, {
+    ...{ cause, gid, branchId, hint: "return plain JSON data, or nothing: no BigInt, function or cycle" },
+  });
 }

@@ -35,6 +35,8 @@ interface Held {
 
 interface Database {
   readonly rows: Map<string, BarrierRow>;
+  /** Remembered results. */
+  readonly results: Map<string, string>;
   readonly values: Map<string, unknown>;
   readonly locks: Map<string, Held>;
 }
@@ -42,6 +44,7 @@ interface Database {
 class Transaction implements MemoryTx {
   readonly #database: Database;
   readonly #rows = new Map<string, BarrierRow>();
+  readonly #results = new Map<string, string>();
   readonly #values = new Map<string, unknown>();
   readonly #held: string[] = [];
   #release: () => void = () => {};
@@ -78,10 +81,22 @@ class Transaction implements MemoryTx {
     return (this.#rows.get(text) ?? this.#database.rows.get(text))?.reason;
   }
 
+  /** Its row is locked by this transaction. */
+  keepResult(key: BarrierKey, json: string): void {
+    this.#assertOpen();
+    this.#results.set(barrierKeyText(key), json);
+  }
+
+  result(key: BarrierKey): string | undefined {
+    const text = barrierKeyText(key);
+    return this.#results.get(text) ?? this.#database.results.get(text);
+  }
+
   /** Makes all staged writes visible at once. */
   commit(): void {
     this.#assertOpen();
     for (const [key, row] of this.#rows) this.#database.rows.set(key, row);
+    for (const [key, json] of this.#results) this.#database.results.set(key, json);
     for (const [key, value] of this.#values) this.#database.values.set(key, value);
     this.rollback();
   }
@@ -120,9 +135,9 @@ class Transaction implements MemoryTx {
   }
 }
 
-/** A new, empty database. */
-export function memoryBarrier(): MemoryBarrier {
-  const database: Database = { rows: new Map(), values: new Map(), locks: new Map() };
+/** A new, empty database. With `remember` repeated deliveries are answered with the value of the first. */
+export function memoryBarrier(options: { readonly remember?: boolean } = {}): MemoryBarrier {
+  const database: Database = { rows: new Map(), results: new Map(), values: new Map(), locks: new Map() };
   const store: BarrierStore<Transaction> = {
     async transaction(work) {
       const tx = new Transaction(database);
@@ -141,6 +156,12 @@ export function memoryBarrier(): MemoryBarrier {
         await tx.insertIgnore(row);
         return tx.reason(row);
       }),
+    ...(options.remember && {
+      results: {
+        keep: async (tx: Transaction, key: BarrierKey, json: string) => tx.keepResult(key, json),
+        find: async (tx: Transaction, key: BarrierKey) => tx.result(key),
+      },
+    }),
   };
   const { rows, values } = database;
   return {
@@ -162,5 +183,11 @@ function asMemoryStore(store: BarrierStore<Transaction>): BarrierStore<MemoryTx>
     transaction: (work) => store.transaction(work),
     guarded: (tx, statements) => store.guarded(tx as Transaction, statements),
     takeCheckBack: (row) => store.takeCheckBack(row),
+    ...(store.results && {
+      results: {
+        keep: (tx: MemoryTx, key: BarrierKey, json: string) => store.results!.keep(tx as Transaction, key, json),
+        find: (tx: MemoryTx, key: BarrierKey) => store.results!.find(tx as Transaction, key),
+      },
+    }),
   };
 }

@@ -8,7 +8,7 @@ import { type Duration, toMs } from "../duration.js";
 import { BarrierError, LocksLost, Ongoing, TandemError } from "../errors.js";
 import { olderThan } from "./clean.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
-import { type BarrierStore, createGuard, type Guard } from "./guard.js";
+import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
 import { collectionOf } from "./mongoname.js";
 
 /** Settings of a MongoDB barrier. */
@@ -17,6 +17,11 @@ export interface MongoBarrierOptions {
   readonly collection?: string;
   /** Longest wait of a check-back for a local transaction that is still open; default 3 s. */
   readonly lockTimeout?: Duration;
+  /**
+   * Keep what business code returns, as JSON in the row's document, and answer repeated deliveries with it instead of
+   * nothing. Default: no, as DTM's clients.
+   */
+  readonly remember?: boolean;
 }
 
 /**
@@ -38,6 +43,8 @@ interface RowDocument {
   readonly op: string;
   readonly barrier_id: string;
   readonly reason: string;
+  /** Remembered result, JSON. */
+  readonly result?: string;
 }
 
 type Rows = Collection<RowDocument>;
@@ -61,7 +68,10 @@ export function mongoBarrier(client: MongoClient, options: MongoBarrierOptions =
   const { database, collection: name } = collectionOf(options.collection ?? "dtm_barrier.barrier");
   const rows: Rows = client.db(database).collection<RowDocument>(name);
   return {
-    ...createGuard(mongoStore(client, rows, toMs(options.lockTimeout ?? "3s"))),
+    ...createGuard({
+      ...mongoStore(client, rows, toMs(options.lockTimeout ?? "3s")),
+      ...(options.remember && { results: resultsIn(rows) }),
+    }),
     async migrate() {
       await rows.createIndex(uniqueKey, { unique: true });
     },
@@ -99,6 +109,15 @@ function rowsIn(rows: Rows, session: ClientSession): BarrierRows {
   return {
     insertIgnore: (row) => upserted(rows, row, { session }),
     reason: async (key) => (await rows.findOne(keyOf(key), { session }))?.reason,
+  };
+}
+
+function resultsIn(rows: Rows): BarrierResults<ClientSession> {
+  return {
+    async keep(session, key, json) {
+      await explained(() => rows.updateOne(keyOf(key), { $set: { result: json } }, { session }));
+    },
+    find: async (session, key) => (await explained(() => rows.findOne(keyOf(key), { session })))?.result,
   };
 }
 

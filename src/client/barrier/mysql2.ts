@@ -5,7 +5,7 @@ import type { Connection, Pool, PoolConnection, ResultSetHeader, RowDataPacket }
 import type { Duration } from "../duration.js";
 import { olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
-import { mysqlDefinition } from "./mysqldialect.js";
+import { mysqlDefinition, mysqlResultDefinition } from "./mysqldialect.js";
 import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
 
 /** A guard on a mysql2 pool; business code gets the connection that holds the open transaction. */
@@ -26,24 +26,31 @@ const cleanBatch = 1_000;
 
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): MysqlBarrier {
-  const { table } = sqlDialect("mysql", options);
+  const { table, resultTable } = sqlDialect("mysql", options);
+  const { table: name = "dtm_barrier.barrier", remember = false } = options;
   return {
     ...sqlBarrier(mysqlLibrary(pool), options),
     async migrate() {
-      for (const statement of mysqlDefinition(options.table ?? "dtm_barrier.barrier")) await pool.query(statement);
+      for (const statement of mysqlDefinition(name)) await pool.query(statement);
+      if (remember) await pool.query(mysqlResultDefinition(name));
     },
     async clean({ older = "7d" } = {}) {
       const seconds = olderThan(older);
-      for (let total = 0; ; ) {
-        const [result] = await pool.query<ResultSetHeader>(
-          `delete from ${table} where create_time < now() - interval ? second limit ${cleanBatch}`,
-          [seconds],
-        );
-        total += result.affectedRows;
-        if (result.affectedRows < cleanBatch) return total;
-      }
+      if (remember) await deleteOld(pool, resultTable, seconds);
+      return deleteOld(pool, table, seconds);
     },
   };
+}
+
+async function deleteOld(pool: Pool, table: string, seconds: number): Promise<number> {
+  for (let total = 0; ; ) {
+    const [{ affectedRows }] = await pool.query<ResultSetHeader>(
+      `delete from ${table} where create_time < now() - interval ? second limit ${cleanBatch}`,
+      [seconds],
+    );
+    total += affectedRows;
+    if (affectedRows < cleanBatch) return total;
+  }
 }
 
 /** A pool as the SQL barrier and the outbox use it. */

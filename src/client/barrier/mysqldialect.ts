@@ -14,7 +14,12 @@ const tableMissing = new Set([1146, 1049, 1054]);
 /** The dialect for a table `name` or `schema.name`. */
 export function mysqlDialect(name: string): SqlDialect {
   const table = quotedTable(name, "`");
-  return { table, rows: (tx) => rowsOf(tx, table), underLockTimeout, explain: (error) => explain(error, table) };
+  const resultTable = quotedTable(`${name}_result`, "`");
+  return {
+    ...{ table, resultTable, current: " lock in share mode", underLockTimeout },
+    rows: (tx) => rowsOf(tx, table),
+    explain: (error, met = table) => explain(error, met),
+  };
 }
 
 /** Statements that create schema and table where missing. Column names, widths and keys are DTM's. */
@@ -35,6 +40,20 @@ export function mysqlDefinition(name: string): readonly string[] {
   unique key (gid, branch_id, op, barrier_id)
 ) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin`;
   return plain === undefined ? [create] : [`create database if not exists ${quotedTable(schema!, "`")}`, create];
+}
+
+/** The statement that creates the table of remembered results. */
+export function mysqlResultDefinition(name: string): string {
+  return `create table if not exists ${quotedTable(`${name}_result`, "`")} (
+  gid varchar(128) not null,
+  branch_id varchar(128) not null,
+  op varchar(45) not null,
+  barrier_id varchar(45) not null,
+  result longtext not null,
+  create_time datetime default now(),
+  primary key (gid, branch_id, op, barrier_id),
+  key (create_time)
+) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin`;
 }
 
 /** A user variable keeps the session's setting, so that it costs no extra read and is put back whatever happens. */

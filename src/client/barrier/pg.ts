@@ -5,7 +5,7 @@ import type { Duration } from "../duration.js";
 import { BarrierError } from "../errors.js";
 import { olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
-import { postgresDefinition } from "./pgdialect.js";
+import { postgresDefinition, postgresResultDefinition } from "./pgdialect.js";
 import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
 
 /** A guard on a pg pool; business code gets the client that holds the open transaction. */
@@ -21,25 +21,33 @@ const cleanBatch = 1_000;
 
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
-  const { table } = sqlDialect("postgres", options);
+  const { table, resultTable } = sqlDialect("postgres", options);
+  const { table: name = "dtm_barrier.barrier", remember = false } = options;
   return {
     ...sqlBarrier(postgresLibrary(pool), options),
     async migrate() {
-      for (const statement of postgresDefinition(options.table ?? "dtm_barrier.barrier")) await pool.query(statement);
+      for (const statement of postgresDefinition(name)) await pool.query(statement);
+      if (remember) await pool.query(postgresResultDefinition(name));
     },
     async clean({ older = "7d" } = {}) {
       const seconds = olderThan(older);
-      for (let total = 0; ; ) {
-        const { rowCount } = await pool.query(
-          `delete from ${table} where id in (select id from ${table}
-           where create_time < now() - make_interval(secs => $1) limit ${cleanBatch})`,
-          [seconds],
-        );
-        total += rowCount ?? 0;
-        if ((rowCount ?? 0) < cleanBatch) return total;
-      }
+      if (remember) await deleteOld(pool, resultTable, seconds);
+      return deleteOld(pool, table, seconds);
     },
   };
+}
+
+/** By the rows' places on disk: both tables have those. */
+async function deleteOld(pool: Pool, table: string, seconds: number): Promise<number> {
+  for (let total = 0; ; ) {
+    const { rowCount } = await pool.query(
+      `delete from ${table} where ctid in (select ctid from ${table}
+       where create_time < now() - make_interval(secs => $1) limit ${cleanBatch})`,
+      [seconds],
+    );
+    total += rowCount ?? 0;
+    if ((rowCount ?? 0) < cleanBatch) return total;
+  }
 }
 
 /** A pool as the SQL barrier and the outbox use it. */

@@ -16,7 +16,12 @@ const tableMissing = new Set(["42P01", "42703", "3F000", "42P10"]);
 /** The dialect for a table `name` or `schema.name`. */
 export function postgresDialect(name: string): SqlDialect {
   const table = quotedTable(name, '"');
-  return { table, rows: (tx) => rowsOf(tx, table), underLockTimeout, explain: (error) => explain(error, table) };
+  const resultTable = quotedTable(`${name}_result`, '"');
+  return {
+    ...{ table, resultTable, current: "", underLockTimeout },
+    rows: (tx) => rowsOf(tx, table),
+    explain: (error, met = table) => explain(error, met),
+  };
 }
 
 /** Statements that create schema and table where missing; columns and the constraint's name are DTM's. */
@@ -40,6 +45,19 @@ export function postgresDefinition(name: string): readonly string[] {
     `create index if not exists ${index} on ${table} (create_time)`,
   ];
   return plain === undefined ? create : [`create schema if not exists ${quotedTable(schema!, '"')}`, ...create];
+}
+
+/** The statement that creates the table of remembered results. */
+export function postgresResultDefinition(name: string): string {
+  return `create table if not exists ${quotedTable(`${name}_result`, '"')} (
+  gid varchar(128) not null,
+  branch_id varchar(128) not null,
+  op varchar(45) not null,
+  barrier_id varchar(45) not null,
+  result text not null,
+  create_time timestamp(0) with time zone default now(),
+  primary key (gid, branch_id, op, barrier_id)
+)`;
 }
 
 /**

@@ -4,8 +4,8 @@
 
 import { type Duration, toSeconds } from "../duration.js";
 import { TandemError } from "../errors.js";
-import type { BarrierRows } from "./core.js";
-import { type BarrierStore, createGuard, type Guard } from "./guard.js";
+import type { BarrierKey, BarrierRows } from "./core.js";
+import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
 import { mysqlDialect } from "./mysqldialect.js";
 import { postgresDialect } from "./pgdialect.js";
 
@@ -23,11 +23,15 @@ export interface SqlTx {
 export interface SqlDialect {
   /** The table's name, quoted. */
   readonly table: string;
+  /** The table of remembered results: `table` with `_result` behind it, quoted. */
+  readonly resultTable: string;
+  /** Ends a query whose row must be read as it is committed now. */
+  readonly current: string;
   rows(tx: SqlTx): BarrierRows;
   /** Runs `work` so that its statements wait for locks at most `seconds`; the transaction's own setting is put back. */
   underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T>;
-  /** `Ongoing`, `LocksLost` or `BarrierError` for an error of the driver. */
-  explain(error: unknown): unknown;
+  /** `Ongoing`, `LocksLost` or `BarrierError` for an error of the driver met on `table`. */
+  explain(error: unknown, table?: string): unknown;
 }
 
 /** The databases there are dialects for. MariaDB is `mysql`. */
@@ -42,6 +46,11 @@ export interface SqlBarrierOptions {
    * seconds, 1–3,600; default 3 s. Applies to the barrier's own statements only.
    */
   readonly lockTimeout?: Duration;
+  /**
+   * Keep what business code returns, as JSON, and answer repeated deliveries with it instead of nothing. In a table of
+   * its own, `barrier_result` beside `barrier`, which `migrate` makes. Default: no, as DTM's clients.
+   */
+  readonly remember?: boolean;
 }
 
 /** How a library's transactions are used. `Tx` is what its users' code gets. */
@@ -55,7 +64,9 @@ export interface SqlLibrary<Tx> {
 
 /** A barrier over any library with SQL transactions. `docs/client/orm.md` shows it for five of them. */
 export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptions = {}): Guard<Tx> {
-  return createGuard(sqlStore(library, sqlDialect(library.database, options), lockSeconds(options)));
+  const dialect = sqlDialect(library.database, options);
+  const store = sqlStore(library, dialect, lockSeconds(options));
+  return createGuard(options.remember ? { ...store, results: sqlResults(library, dialect) } : store);
 }
 
 /** The dialect of a database for one table. */
@@ -68,6 +79,27 @@ function lockSeconds(options: SqlBarrierOptions): number {
   const seconds = toSeconds(options.lockTimeout ?? "3s");
   if (seconds >= 1 && seconds <= 3_600) return seconds;
   throw new TandemError("DTX_INVALID_INPUT", `lockTimeout of ${seconds} s is not within 1–3,600 s`);
+}
+
+function sqlResults<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): BarrierResults<Tx> {
+  const { resultTable: table, current } = dialect;
+  const key = ({ gid, branchId, op, barrierId }: BarrierKey) => [gid, branchId, op, barrierId];
+  const explained = <T>(work: Promise<T>) =>
+    work.catch((error: unknown) => {
+      throw dialect.explain(error, table);
+    });
+  return {
+    async keep(tx, of, json) {
+      const insert = `insert into ${table} (gid, branch_id, op, barrier_id, result) values (?, ?, ?, ?, ?)`;
+      await explained(library.statements(tx).exec(insert, [...key(of), json]));
+    },
+    async find(tx, of) {
+      const where = `gid = ? and branch_id = ? and op = ? and barrier_id = ?${current}`;
+      const found = library.statements(tx).query(`select result from ${table} where ${where}`, key(of));
+      const [row] = await explained(found);
+      return row && String(row.result);
+    },
+  };
 }
 
 function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: number): BarrierStore<Tx> {

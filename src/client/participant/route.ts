@@ -79,17 +79,13 @@ export function mustSucceed({ op, gid, branchId }: BranchIdentity, error: unknow
   });
 }
 
-const barrierKinds = new Set(["duplicate", "null-compensation", "suspended"]);
+const barrierKinds: readonly unknown[] = ["executed", "duplicate", "null-compensation", "suspended"];
 
-/** A result of the barrier by its value; anything else as it is. */
-export function unwrapped(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  const { kind } = value as { kind?: unknown };
-  const members = Object.keys(value);
-  if (kind === "executed" && members.every((key) => key === "kind" || key === "value")) {
-    return (value as { value?: unknown }).value;
-  }
-  return members.length === 1 && typeof kind === "string" && barrierKinds.has(kind) ? undefined : value;
+/** A result of the barrier by its value, which a skipped delivery has none of; anything else as it is. */
+export function unwrapped(result: unknown): unknown {
+  if (typeof result !== "object" || result === null) return result;
+  const { kind, value, ...others } = result as { readonly kind?: unknown; readonly value?: unknown };
+  return barrierKinds.includes(kind) && Object.keys(others).length === 0 ? value : result;
 }
 
 function payloadOf({ body }: Incoming): unknown {

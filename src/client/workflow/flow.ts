@@ -12,6 +12,7 @@ import { payloadText } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
 import { branchIds } from "../tcc.js";
 import { failedRecord, type Records, replayed, type StepRecord } from "./record.js";
+import { fromPlain, toPlain } from "./value.js";
 
 /** What a step's code gets: its branch, a delivery for barriers, and calls of participants on its behalf. */
 export interface StepScope {
@@ -263,10 +264,15 @@ function inTransaction<Tx, T>(guard: Guard<Tx>, step: TxStep<Tx, T>): Step<T | u
   const { run, recall, rollback } = step;
   return {
     async run(scope) {
-      const result: BarrierResult<T> = await guard.run(scope.delivery, (tx) => run(tx, scope));
-      if (result.kind === "executed") return result.value;
       const { gid } = scope.branch;
-      if (result.kind !== "duplicate") throw new NonDeterminism(`a step of ${gid} was undone before it ran`, gid);
+      const where = `a step of ${gid}`;
+      // As plain JSON, which a barrier that remembers can keep; the record would make the same of it.
+      const business = async (tx: Tx) => toPlain(await run(tx, scope), where);
+      const result: BarrierResult<unknown> = await guard.run(scope.delivery, business);
+      if (result.kind !== "executed" && result.kind !== "duplicate") {
+        throw new NonDeterminism(`${where} was undone before it ran`, gid);
+      }
+      if (result.kind === "executed" || result.value !== undefined) return fromPlain(result.value) as T;
       if (recall === undefined) return undefined;
       return guard.transaction((tx) => recall(tx, scope));
     },

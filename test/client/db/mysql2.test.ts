@@ -6,6 +6,7 @@ import { type MysqlBarrier, mysqlBarrier } from "../../../src/client/barrier/mys
 import { BarrierError, InvalidBranch, Ongoing } from "../../../src/client/errors.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../../servers.js";
 import { barrierConformance } from "../barrier/conformance.js";
+import { rememberConformance } from "../barrier/remember.js";
 import type { World } from "../barrier/world.js";
 import { mysqlWorld } from "./mysqlworld.js";
 
@@ -44,6 +45,33 @@ const lockWait = async (connection: { query: Pool["query"] }) => {
 
 describe.runIf(here)("barrier on MariaDB", () => {
   barrierConformance(() => world, { traces: 150, pauseMsMax: 8 });
+
+  describe("that remembers", () => {
+    const open = () => mysqlBarrier(pool, { table: `${database.name}.recalled`, remember: true });
+    beforeAll(() => open().migrate());
+    rememberConformance(open);
+
+    it("cleans what it remembered with the rows", async () => {
+      await open().run(action("old value"), async () => 5);
+      for (const table of ["recalled", "recalled_result"]) {
+        await pool.query(`update ${table} set create_time = now() - interval 8 day where gid = 'old value'`);
+      }
+      expect(await open().clean()).toBe(1);
+      const [rows] = await pool.query<RowDataPacket[]>("select * from recalled_result where gid = 'old value'");
+      expect(rows).toEqual([]);
+    });
+
+    it("names the table that is missing", async () => {
+      const lost = mysqlBarrier(pool, { table: "barrier", remember: true });
+      await expect(lost.run(action("nowhere to keep it"), async () => 5)).rejects.toMatchObject({
+        ...{
+          message: expect.stringContaining("`barrier_result` is missing"),
+          hint: expect.stringContaining("migrate"),
+        },
+      });
+      expect(await world.rows("nowhere to keep it")).toEqual([]);
+    });
+  });
 
   it("answers ongoing when a delivery outlasts another's lock timeout, and puts the setting back", async () => {
     const patient = mysqlBarrier(pool, { table: "barrier", lockTimeout: "1s" });

@@ -6,6 +6,7 @@ import { type PostgresBarrier, postgresBarrier } from "../../../src/client/barri
 import { BarrierError, isOngoing, Ongoing } from "../../../src/client/errors.js";
 import { available, type Server, startPostgres } from "../../servers.js";
 import { barrierConformance } from "../barrier/conformance.js";
+import { rememberConformance } from "../barrier/remember.js";
 import type { Effect, Row, World } from "../barrier/world.js";
 
 let server: Server;
@@ -72,6 +73,23 @@ function gate(): { opened: Promise<void>; open: () => void } {
 
 describe.runIf(here)("barrier on Postgres", () => {
   barrierConformance(() => world, { traces: 150, pauseMsMax: 8 });
+
+  describe("that remembers", () => {
+    const open = () => postgresBarrier(pool, { table: "recalled.barrier", remember: true });
+    beforeAll(() => open().migrate());
+    rememberConformance(open);
+
+    it("cleans what it remembered with the rows", async () => {
+      await open().run(action("old value"), async () => 5);
+      for (const table of ["barrier", "barrier_result"]) {
+        await pool.query(
+          `update recalled.${table} set create_time = now() - interval '8 days' where gid = 'old value'`,
+        );
+      }
+      expect(await open().clean()).toBe(1);
+      expect((await pool.query("select * from recalled.barrier_result where gid = 'old value'")).rows).toEqual([]);
+    });
+  });
 
   it("answers ongoing when a delivery outlasts another's lock timeout", async () => {
     const impatient = postgresBarrier(pool, { lockTimeout: "1s" });

@@ -6,6 +6,7 @@ import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import { type MongoBarrier, mongoBarrier } from "../../../src/client/barrier/mongodb.js";
 import { BarrierError, isOngoing } from "../../../src/client/errors.js";
 import { barrierConformance } from "../barrier/conformance.js";
+import { rememberConformance } from "../barrier/remember.js";
 import type { Effect, World } from "../barrier/world.js";
 import { type CommitFault, type MongoServer, startMongo } from "./server.js";
 
@@ -58,6 +59,8 @@ describe.runIf(realUrl !== undefined)("barrier on a real MongoDB", () => {
     await client?.close();
   });
   barrierConformance(() => world, { traces: 100, pauseMsMax: 8 });
+
+  describe("that remembers", () => rememberConformance(() => mongoBarrier(client, { collection, remember: true })));
 });
 
 describe("barrier on the stand-in for MongoDB", () => {

@@ -2,7 +2,7 @@
 // Transports (HTTP here; gRPC, NATS and in-process elsewhere) are endpoints of this shape; failover and retries are
 // the same for all.
 
-import { TandemError } from "./errors.js";
+import { invalidInput, TandemError } from "./errors.js";
 
 /**
  * Operations of DTM's API. `newGid` and `query` read; all others may be repeated with the same content without harm.
@@ -87,7 +87,7 @@ export function failover(
 ): Api {
   if (endpoints.length === 0) {
     const hint = 'write createClient({ endpoints: ["http://host:36789"] })';
-    throw new TandemError("DTX_INVALID_INPUT", "the client has no endpoint", { hint });
+    throw invalidInput("the client has no endpoint", { hint });
   }
   let preferred = 0;
 

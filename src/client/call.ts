@@ -1,7 +1,7 @@
 // Calls that the initiator itself makes to participants: tcc try, xa action, a message's check-back. The branch stands
 // in the query string, as in the coordinator's own calls.
 
-import { Failure, Ongoing, TandemError } from "./errors.js";
+import { Failure, invalidInput, Ongoing, TandemError } from "./errors.js";
 import type { Fetch } from "./http.js";
 import type { BranchIdentity } from "./identity.js";
 import { classifyHttp } from "./result.js";
@@ -98,7 +98,7 @@ function readAnswer(call: ParticipantCall, status: number, text: string): unknow
 
 function withBranch(url: string, branch: BranchIdentity): string {
   if (!URL.canParse(url) || !/^https?:/i.test(url)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not a URL that can be called from here: ${JSON.stringify(url)}`, {
+    throw invalidInput(`not a URL that can be called from here: ${JSON.stringify(url)}`, {
       hint: "http and https need nothing; for gRPC and NATS give createClient({ participants: [grpcCalls()] })",
     });
   }

@@ -1,7 +1,7 @@
 // Durations as people write them: a number of milliseconds, or text such as "250ms", "30s", "10m", "2h", "7d".
 // The wire counts whole seconds; a fraction is rounded up, so that nothing ever waits shorter than asked.
 
-import { TandemError } from "./errors.js";
+import { invalidInput } from "./errors.js";
 
 /** Milliseconds, or a number with a unit. */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
@@ -13,7 +13,7 @@ export function toMs(duration: Duration): number {
   const match = typeof duration === "number" ? undefined : /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(duration);
   const ms = match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : duration;
   if (typeof ms === "number" && Number.isFinite(ms) && ms >= 0) return ms;
-  throw new TandemError("DTX_INVALID_INPUT", `not a duration: ${JSON.stringify(duration)}`, {
+  throw invalidInput(`not a duration: ${JSON.stringify(duration)}`, {
     hint: 'write milliseconds (1500) or a number with a unit ("30s", "10m", "2h", "7d")',
   });
 }

@@ -44,6 +44,10 @@ export class TandemError extends Error {
   }
 }
 
+/** For what a user gave and cannot be taken: what is wrong with it, and in `hint` what would do. */
+export const invalidInput = (message: string, context?: ErrorContext): TandemError =>
+  new TandemError("DTX_INVALID_INPUT", message, context);
+
 /**
  * A definite business "no" (HTTP 409, gRPC ABORTED): the global transaction is rolled back. Only `action`, `try`, a
  * check-back and a workflow step may say so; from any other op it is asked again for ever. `details` is any JSON

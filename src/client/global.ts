@@ -3,7 +3,7 @@
 
 import { type Api, type ApiAnswer, type ApiBody, type ApiOptions, accepted, Rejected } from "./api.js";
 import { type Duration, toMs, toSeconds } from "./duration.js";
-import { TandemError } from "./errors.js";
+import { invalidInput } from "./errors.js";
 import { idLengthMax } from "./identity.js";
 
 /** Settings of one global transaction; all are fixed by the first request that is sent. */
@@ -49,7 +49,7 @@ export function checkGid(gid: string): string {
       ? `has ${gid.length} characters, 1 to ${idLengthMax.gid} are possible`
       : badInGid.test(gid) && "has a quote, semicolon, backslash, control character or trailing space";
   if (problem === false) return gid;
-  throw new TandemError("DTX_INVALID_INPUT", `the gid ${JSON.stringify(gid.slice(0, 200))} ${problem}`, {
+  throw invalidInput(`the gid ${JSON.stringify(gid.slice(0, 200))} ${problem}`, {
     hint: "use letters, digits and _ . : -",
   });
 }
@@ -62,11 +62,11 @@ export function payloadText(payload: unknown, where: string): string {
     const text: string | undefined = payload === undefined ? "" : JSON.stringify(payload);
     if (text !== undefined) return text;
   } catch (cause) {
-    throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} cannot be written as JSON`, {
+    throw invalidInput(`the payload of ${where} cannot be written as JSON`, {
       ...{ cause, hint: plainData },
     });
   }
-  throw new TandemError("DTX_INVALID_INPUT", `the payload of ${where} is a ${typeof payload}, which JSON cannot hold`, {
+  throw invalidInput(`the payload of ${where} is a ${typeof payload}, which JSON cannot hold`, {
     hint: plainData,
   });
 }
@@ -86,7 +86,7 @@ export function optionFields(options: GlobalOptions): ApiBody {
 function atLeastOne(duration: Duration, name: string): number {
   const seconds = toSeconds(duration);
   if (seconds >= 1) return seconds;
-  throw new TandemError("DTX_INVALID_INPUT", `${name} must be at least a second`);
+  throw invalidInput(`${name} must be at least a second`);
 }
 
 /** State of a gid as the coordinator knows it, `undefined` for an unknown gid. */

@@ -1,7 +1,7 @@
 // The coordinator's HTTP API as an endpoint, over the global fetch.
 
 import type { ApiAnswer, ApiBody, Endpoint, Operation } from "./api.js";
-import { TandemError } from "./errors.js";
+import { invalidInput } from "./errors.js";
 
 /** The part of fetch that is used; pass another to go through a proxy, an agent or a recorder. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -52,7 +52,7 @@ function request(base: string, operation: Operation, body: ApiBody): { url: stri
 function baseUrl(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not an address of a coordinator: ${JSON.stringify(address)}`, {
+    throw invalidInput(`not an address of a coordinator: ${JSON.stringify(address)}`, {
       hint: 'write "http://host:36789"',
     });
   }

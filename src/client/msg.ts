@@ -7,7 +7,7 @@ import { barrierFrom, type Delivery } from "./barrier/delivery.js";
 import type { Guard } from "./barrier/guard.js";
 import { callParticipant } from "./call.js";
 import { type Duration, toSeconds } from "./duration.js";
-import { isFailure, messageOf, TandemError } from "./errors.js";
+import { invalidInput, isFailure, messageOf, TandemError } from "./errors.js";
 import {
   checkGid,
   type GlobalOptions,
@@ -77,8 +77,7 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
   let delaySeconds = 0;
   let body: ApiBody | undefined;
   const change = (apply: () => void): Msg => {
-    if (body !== undefined)
-      throw new TandemError("DTX_INVALID_INPUT", "the message was sent and cannot be changed", { gid });
+    if (body !== undefined) throw invalidInput("the message was sent and cannot be changed", { gid });
     apply();
     return it;
   };
@@ -114,7 +113,7 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
 
 function needed(checkBackUrl: string | undefined, gid: string): string {
   if (checkBackUrl !== undefined) return checkBackUrl;
-  throw new TandemError("DTX_INVALID_INPUT", "a message with a local transaction needs a check-back URL", {
+  throw invalidInput("a message with a local transaction needs a check-back URL", {
     gid,
     hint: "give createClient({ checkBackUrl }) and serve it with checkBack(guard)",
   });
@@ -129,7 +128,7 @@ function msgBody(
   checkBackUrl: string | undefined,
 ): ApiBody {
   if (targets.length === 0)
-    throw new TandemError("DTX_INVALID_INPUT", "the message has no target", {
+    throw invalidInput("the message has no target", {
       ...{ gid, hint: "add each with msg.to(url, payload) or msg.topic(name, payload)" },
     });
   return {

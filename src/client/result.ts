@@ -3,7 +3,7 @@
 // follow it, so a success body must not carry either word. Ours never does: the first letter is written as a JSON
 // escape.
 
-import { errorCode, type Failure, findBranded, messageOf, TandemError } from "./errors.js";
+import { errorCode, type Failure, findBranded, invalidInput, messageOf } from "./errors.js";
 
 /** What a call told its caller. `unknown` means: ask again, never roll back because of it. */
 export type Outcome = "success" | "failure" | "ongoing" | "unknown";
@@ -109,7 +109,7 @@ function answerOf(value: unknown): HttpAnswer {
   try {
     return successAnswer(value);
   } catch (cause) {
-    throw new TandemError("DTX_INVALID_INPUT", `what the handler returned cannot be answered: ${messageOf(cause)}`, {
+    throw invalidInput(`what the handler returned cannot be answered: ${messageOf(cause)}`, {
       cause,
       hint: "return plain JSON data, or nothing: no BigInt, function or cycle",
     });

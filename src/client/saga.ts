@@ -2,7 +2,7 @@
 // The initiator sends the whole plan in one request, which may be repeated with the same gid without harm.
 
 import type { Api, ApiBody } from "./api.js";
-import { TandemError } from "./errors.js";
+import { invalidInput } from "./errors.js";
 import {
   checkGid,
   type GlobalOptions,
@@ -49,7 +49,7 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
   let body: ApiBody | undefined;
   const assertOpen = () => {
     if (body === undefined) return;
-    throw new TandemError("DTX_INVALID_INPUT", "the saga was submitted and cannot be changed", { gid });
+    throw invalidInput("the saga was submitted and cannot be changed", { gid });
   };
   const it: Saga = {
     gid,
@@ -79,7 +79,7 @@ function sagaBody(
   options: SagaOptions,
 ): ApiBody {
   if (steps.length === 0 || steps.length > stepsMax) {
-    throw new TandemError("DTX_INVALID_INPUT", `a saga has 1 to ${stepsMax} steps, not ${steps.length}`, {
+    throw invalidInput(`a saga has 1 to ${stepsMax} steps, not ${steps.length}`, {
       ...{ gid, hint: "add each with saga.step(reference, payload)" },
     });
   }
@@ -103,7 +103,7 @@ function checkOrder(order: SagaOrder, count: number, gid: string): void {
     const step = Number(key);
     const known = Number.isInteger(step) && step >= 0 && step < count;
     if (known && before.every((one) => Number.isInteger(one) && one >= 0 && one < step)) continue;
-    throw new TandemError("DTX_INVALID_INPUT", `order ${key}: [${before.join(", ")}] does not fit ${count} steps`, {
+    throw invalidInput(`order ${key}: [${before.join(", ")}] does not fit ${count} steps`, {
       gid,
       hint: "name steps by their position from 0; a step can only wait for earlier ones",
     });

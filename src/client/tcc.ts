@@ -5,7 +5,7 @@
 import { type Api, type ApiBody, accepted, Rejected } from "./api.js";
 import { callParticipant, type ParticipantAccess } from "./call.js";
 import { currentDelivery } from "./context.js";
-import { Failure, messageOf, TandemError } from "./errors.js";
+import { Failure, invalidInput, messageOf } from "./errors.js";
 import { checkGid, type GlobalOptions, newGid, optionFields, payloadText, submitAndWait } from "./global.js";
 import type { BranchIdentity } from "./identity.js";
 import type { TccStep } from "./step.js";
@@ -35,13 +35,9 @@ export function branchIds(parent: string): () => string {
   return () => {
     count++;
     if (count <= 99 && parent.length < 20) return parent + String(count).padStart(2, "0");
-    throw new TandemError(
-      "DTX_INVALID_INPUT",
-      `branch ${parent || "root"} cannot have ${count} branches at this depth`,
-      {
-        hint: "at most 99 branches each, ten levels deep",
-      },
-    );
+    throw invalidInput(`branch ${parent || "root"} cannot have ${count} branches at this depth`, {
+      hint: "at most 99 branches each, ten levels deep",
+    });
   };
 }
 

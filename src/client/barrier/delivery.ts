@@ -2,7 +2,7 @@
 // The counter must start anew with every delivery. A counter that outlives a delivery would give a repeated delivery
 // new numbers, and so let it run again.
 
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 import { type BranchIdentity, type BranchSource, carriesIds, type RequestLike, readIdentity } from "../identity.js";
 import { barrierIdText } from "./core.js";
 
@@ -26,7 +26,7 @@ export class Delivery {
     const text = barrierIdText(number);
     if (!Number.isSafeInteger(number) || number < 1 || this.#used.has(text)) {
       const { gid, branchId } = this.branch;
-      throw new TandemError("DTX_INVALID_INPUT", `barrier id ${number} cannot be used (again) in this delivery`, {
+      throw invalidInput(`barrier id ${number} cannot be used (again) in this delivery`, {
         gid,
         branchId,
         hint: "give every barrier call of a handler its own id from 1, or give none to any",

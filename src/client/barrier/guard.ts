@@ -2,7 +2,7 @@
 // (`run`), in one that the caller owns (`within`), and answer a check-back. An adapter supplies the four verbs of
 // BarrierStore.
 
-import { LocksLost, TandemError } from "../errors.js";
+import { invalidInput, LocksLost } from "../errors.js";
 import type { BranchIdentity, BranchSource, RequestLike } from "../identity.js";
 import { readIdentity } from "../identity.js";
 import {
@@ -179,7 +179,7 @@ function jsonOf(value: unknown, { gid, branchId }: BranchIdentity): string {
   } catch (error) {
     cause = error;
   }
-  throw new TandemError("DTX_INVALID_INPUT", `the result of ${gid}/${branchId} cannot be remembered as JSON`, {
+  throw invalidInput(`the result of ${gid}/${branchId} cannot be remembered as JSON`, {
     ...{ cause, gid, branchId, hint: "return plain JSON data, or nothing: no BigInt, function or cycle" },
   });
 }

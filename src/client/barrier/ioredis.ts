@@ -4,7 +4,7 @@
 
 import { createHash } from "node:crypto";
 import { type Duration, toSeconds } from "../duration.js";
-import { BarrierError, Duplicated, Failure, TandemError } from "../errors.js";
+import { BarrierError, Duplicated, Failure, invalidInput } from "../errors.js";
 import type { BranchIdentity, BranchSource } from "../identity.js";
 import { type BarrierResult, type CheckBack, checkBackRow, checkBackVerdict, originOp } from "./core.js";
 import { barrierFrom, type Delivery } from "./delivery.js";
@@ -66,7 +66,7 @@ export function redisBarrier(redis: RedisScripts, options: RedisBarrierOptions =
     },
     adjust: (delivery, key, amount, hashTag) => {
       if (!Number.isSafeInteger(amount)) {
-        throw new TandemError("DTX_INVALID_INPUT", `an amount is a whole number, not ${amount}`);
+        throw invalidInput(`an amount is a whole number, not ${amount}`);
       }
       return barrier.run(delivery, { ...adjustment, keys: [key], args: [amount], hashTag });
     },
@@ -159,7 +159,7 @@ async function runScript(redis: RedisScripts, script: string, keys: readonly str
 function expireSeconds(expire: Duration): number {
   const seconds = toSeconds(expire);
   if (seconds >= toSeconds("1d")) return seconds;
-  throw new TandemError("DTX_INVALID_INPUT", "guards must live for a day at least", {
+  throw invalidInput("guards must live for a day at least", {
     hint: "a delivery that comes after its guard expired runs again",
   });
 }

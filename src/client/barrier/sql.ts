@@ -3,7 +3,7 @@
 // library needs are the two methods of SqlTx and a way to open a transaction.
 
 import { type Duration, toSeconds } from "../duration.js";
-import { TandemError } from "../errors.js";
+import { invalidInput, TandemError } from "../errors.js";
 import type { BarrierKey, BarrierRows } from "./core.js";
 import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
 import { mysqlDialect } from "./mysqldialect.js";
@@ -78,7 +78,7 @@ export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): S
 function lockSeconds(options: SqlBarrierOptions): number {
   const seconds = toSeconds(options.lockTimeout ?? "3s");
   if (seconds >= 1 && seconds <= 3_600) return seconds;
-  throw new TandemError("DTX_INVALID_INPUT", `lockTimeout of ${seconds} s is not within 1–3,600 s`);
+  throw invalidInput(`lockTimeout of ${seconds} s is not within 1–3,600 s`);
 }
 
 function sqlResults<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): BarrierResults<Tx> {

@@ -1,6 +1,6 @@
 // Names of tables are the only text that reaches SQL unbound; they come from configuration and are checked here.
 
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 
 /**
  * `name` or `schema.name`, each part quoted. Letters, digits, `_` and `$` only; anything else throws
@@ -13,7 +13,7 @@ export function quotedTable(name: string, quote: "`" | '"'): string {
       .map((part) => `${quote}${part}${quote}`)
       .join(".");
   }
-  throw new TandemError("DTX_INVALID_INPUT", `not a table name: ${JSON.stringify(name)}`, {
+  throw invalidInput(`not a table name: ${JSON.stringify(name)}`, {
     hint: "write table or schema.table with letters, digits, _ and $",
   });
 }

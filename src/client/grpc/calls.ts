@@ -3,7 +3,7 @@
 
 import { type ChannelCredentials, Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { ParticipantCall, ParticipantTransport } from "../call.js";
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 import type { BranchIdentity } from "../identity.js";
 import { unary } from "./endpoint.js";
 import { answerOf } from "./messages.js";
@@ -64,7 +64,7 @@ function metadataOf({ branch, headers }: ParticipantCall): Metadata {
 function branchMetadata(branch: BranchIdentity): Readonly<Record<string, string>> {
   const { gid, transType, branchId, op, dtm = "", phase2Url } = branch;
   if (!/^[\x20-\x7e]*$/.test(gid)) {
-    throw new TandemError("DTX_INVALID_INPUT", `gRPC cannot carry the gid ${JSON.stringify(gid)}`, {
+    throw invalidInput(`gRPC cannot carry the gid ${JSON.stringify(gid)}`, {
       gid,
       hint: "gids of transactions with gRPC participants have printable ASCII characters only",
     });

@@ -10,7 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { InvalidInput } from "../../wire/invalid.js";
 import type { ApiAnswer, ApiBody, Endpoint, Operation } from "../api.js";
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 import { type Fetch, httpEndpoint } from "../http.js";
 import { answerOf, decodeReply, encodeRequest, methods } from "./messages.js";
 
@@ -33,7 +33,7 @@ const unimplemented = 501;
 /** An endpoint at `host:port`. Connects at the first call, and again after a loss; `close` ends the connection. */
 export function grpcEndpoint(address: string, options: GrpcEndpointOptions = {}): Endpoint {
   if (!/^[^\s/]+:\d{1,5}$/.test(address)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not a gRPC address of a coordinator: ${JSON.stringify(address)}`, {
+    throw invalidInput(`not a gRPC address of a coordinator: ${JSON.stringify(address)}`, {
       hint: 'write "host:36790", without scheme or path',
     });
   }

@@ -3,7 +3,7 @@
 
 import { headers, type Msg, type NatsConnection } from "nats";
 import type { ApiAnswer, ApiBody, Endpoint } from "../api.js";
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 
 /** Settings of a NATS endpoint. */
 export interface NatsEndpointOptions {
@@ -15,7 +15,7 @@ export interface NatsEndpointOptions {
 export function natsEndpoint(connection: NatsConnection, options: NatsEndpointOptions = {}): Endpoint {
   const prefix = options.prefix ?? "tandem";
   if (!/^[\w-]+(\.[\w-]+)*$/.test(prefix)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not a prefix of subjects: ${JSON.stringify(prefix)}`);
+    throw invalidInput(`not a prefix of subjects: ${JSON.stringify(prefix)}`);
   }
   return {
     address: `nats://${prefix}.api`,

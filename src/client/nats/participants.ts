@@ -2,7 +2,7 @@
 // each delivery reaches one of them.
 
 import { headers, type Msg, type NatsConnection, type Subscription } from "nats";
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 import type { Route } from "../participant/route.js";
 import type { HttpAnswer } from "../result.js";
 
@@ -31,7 +31,7 @@ export async function serveRoutes(
   options: ServeOptions = {},
 ): Promise<Serving> {
   if (!/^[A-Za-z0-9-][\w-]*(\.[\w-]+)*$/.test(base)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not a subject for a service: ${JSON.stringify(base)}`, {
+    throw invalidInput(`not a subject for a service: ${JSON.stringify(base)}`, {
       hint: "write letters, digits and - in parts joined by dots, without scheme: bank, shop.stock",
     });
   }

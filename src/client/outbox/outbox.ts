@@ -7,7 +7,7 @@ import type { SqlLibrary, SqlTx } from "../barrier/sql.js";
 import { quotedTable } from "../barrier/table.js";
 import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
-import { errorCode, messageOf, TandemError } from "../errors.js";
+import { errorCode, invalidInput, messageOf } from "../errors.js";
 import { checkGid, newGid, payloadText } from "../global.js";
 
 /** A message to be enqueued. */
@@ -111,7 +111,7 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
       await inTransaction((sql) => sql.exec(isMysql ? mysqlTable(table) : postgresTable(table), []));
     },
     async enqueue(tx, { to, payload, key, gid = newGid() }) {
-      if (to === "") throw new TandemError("DTX_INVALID_INPUT", "an outbox message needs a target", { gid });
+      if (to === "") throw invalidInput("an outbox message needs a target", { gid });
       await library.statements(tx).exec(
         `insert into ${table} (gid, order_key, target, payload) values (?, ?, ?, ?)`,
         // Without a key of its own a message waits for nobody.

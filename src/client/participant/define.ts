@@ -4,7 +4,7 @@
 import type { BarrierResult } from "../barrier/core.js";
 import type { Delivery } from "../barrier/delivery.js";
 import type { Guard } from "../barrier/guard.js";
-import { Failure, InvalidBranch, TandemError } from "../errors.js";
+import { Failure, InvalidBranch, invalidInput } from "../errors.js";
 import type { SagaStep, TccStep } from "../step.js";
 import { type Route, route } from "./route.js";
 
@@ -161,7 +161,7 @@ function segment(element: unknown): string {
 function joined(base: string, path: string): string {
   if (base.startsWith("nats://")) return base + path.replaceAll("/", ".");
   if (URL.canParse(base) || /^[\w.-]+:\d+\/\w/.test(base)) return base.replace(/\/+$/, "") + path;
-  throw new TandemError("DTX_INVALID_INPUT", `not a base URL: ${JSON.stringify(base)}`, {
+  throw invalidInput(`not a base URL: ${JSON.stringify(base)}`, {
     hint: "write this service's address as others reach it: http://host:port, grpc://host:port/package.Service, nats://subject",
   });
 }

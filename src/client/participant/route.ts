@@ -4,7 +4,7 @@
 import type { CheckBack } from "../barrier/core.js";
 import { barrierFrom, type Delivery } from "../barrier/delivery.js";
 import { handling } from "../context.js";
-import { errorCode, Failure, InvalidBranch, messageOf, TandemError } from "../errors.js";
+import { errorCode, Failure, InvalidBranch, invalidInput, messageOf } from "../errors.js";
 import type { BranchIdentity } from "../identity.js";
 import { errorAnswer, type HttpAnswer, toHttp } from "../result.js";
 
@@ -72,7 +72,7 @@ export function mustSucceed({ op, gid, branchId }: BranchIdentity, error: unknow
   if (errorCode(error) !== "DTX_FAILURE" || mayRefuse.has(op)) return error;
   const message = `${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse and will be called again`;
   process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
-  return new TandemError("DTX_INVALID_INPUT", message, {
+  return invalidInput(message, {
     gid,
     branchId,
     hint: "make it get through: repair what is in its way, or note it for a person and return",

@@ -7,7 +7,7 @@ import { Delivery } from "../barrier/delivery.js";
 import type { Guard } from "../barrier/guard.js";
 import { callParticipant, type ParticipantAccess } from "../call.js";
 import { handling } from "../context.js";
-import { type Failure, findBranded, isFailure, messageOf, NonDeterminism, Ongoing, TandemError } from "../errors.js";
+import { type Failure, findBranded, invalidInput, isFailure, messageOf, NonDeterminism, Ongoing } from "../errors.js";
 import { payloadText } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
 import { branchIds } from "../tcc.js";
@@ -167,7 +167,7 @@ class Run {
       if (!isFailure(error)) throw error;
       const message = `${op} of '${one.name}' of ${gid} refused: ${messageOf(error)}. It will be called again`;
       process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
-      throw new TandemError("DTX_INVALID_INPUT", message, { gid });
+      throw invalidInput(message, { gid });
     }
     await records.keepDone(one.branchId, op);
   }

@@ -2,7 +2,7 @@
 // raw bytes would not survive. A value goes through this once even when it is first made, so that a replay sees the
 // same thing.
 
-import { TandemError } from "../errors.js";
+import { invalidInput, type TandemError } from "../errors.js";
 
 const bytesKey = "$b64";
 const escapeKey = "$esc";
@@ -52,7 +52,7 @@ export function toPlain(value: unknown, where: string, path: readonly object[] =
 }
 
 function unfit(where: string, what: string): TandemError {
-  return new TandemError("DTX_INVALID_INPUT", `the result of ${where} holds a ${what}, which cannot be recorded`, {
+  return invalidInput(`the result of ${where} holds a ${what}, which cannot be recorded`, {
     hint: "return JSON values or Uint8Array",
   });
 }

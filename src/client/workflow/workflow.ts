@@ -2,7 +2,7 @@
 // calls the callback route and the function runs again, steps that are recorded giving their recorded values.
 
 import { type Duration, toSeconds } from "../duration.js";
-import { Failure, findBranded, Ongoing, TandemError } from "../errors.js";
+import { Failure, findBranded, invalidInput, Ongoing } from "../errors.js";
 import { checkGid, type GlobalOptions, newGid } from "../global.js";
 import { readIdentity } from "../identity.js";
 import type { Incoming, Route } from "../participant/route.js";
@@ -22,7 +22,7 @@ export function workflow<In = undefined, Out = void>(
   handler: (flow: Flow, input: In) => Promise<Out>,
 ): Workflow<In, Out> {
   if (name !== "" && name.length <= 45) return { name, handler };
-  throw new TandemError("DTX_INVALID_INPUT", `a workflow's name has 1 to 45 characters, not ${name.length}`, {
+  throw invalidInput(`a workflow's name has 1 to 45 characters, not ${name.length}`, {
     hint: "it is stored with every run, and finds the handler when one is resumed",
   });
 }
@@ -65,10 +65,10 @@ type AnyWorkflow = Workflow<never, unknown>;
 /** Registers workflows by name; two of one name are refused. */
 export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], options: WorkflowsOptions): Workflows {
   if (!URL.canParse(options.callbackUrl)) {
-    throw new TandemError("DTX_INVALID_INPUT", `not a URL: ${JSON.stringify(options.callbackUrl)}`);
+    throw invalidInput(`not a URL: ${JSON.stringify(options.callbackUrl)}`);
   }
   const byName = new Map(list.map((one) => [one.name, one]));
-  if (byName.size < list.length) throw new TandemError("DTX_INVALID_INPUT", "two workflows have the same name");
+  if (byName.size < list.length) throw invalidInput("two workflows have the same name");
   const lease = leaseOf(options.lease);
   const machinery = import("./execute.js");
   // Whoever executes a workflow is told; until then it is nobody's error.
@@ -92,7 +92,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     const { gid, op } = readIdentity(url);
     const found = byName.get(op);
     if (found === undefined) {
-      throw new TandemError("DTX_INVALID_INPUT", `no workflow '${op}' here, only ${[...byName.keys()].join(", ")}`, {
+      throw invalidInput(`no workflow '${op}' here, only ${[...byName.keys()].join(", ")}`, {
         gid,
       });
     }
@@ -107,10 +107,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   return {
     execute: async <Out>(of: AnyWorkflow, settings: GlobalOptions = {}, input?: unknown) => {
       if (byName.get(of.name) !== of) {
-        throw new TandemError(
-          "DTX_INVALID_INPUT",
-          `workflow '${of.name}' is not registered, so nobody could resume it`,
-        );
+        throw invalidInput(`workflow '${of.name}' is not registered, so nobody could resume it`);
       }
       const gid = checkGid(settings.gid ?? newGid());
       const { encodeValue } = await machinery;
@@ -128,5 +125,5 @@ function leaseOf(duration: Duration | undefined): Lease | undefined {
   if (duration === undefined) return undefined;
   const seconds = toSeconds(duration);
   if (seconds >= 1 && seconds <= 3_600) return { seconds, executorId: newGid() };
-  throw new TandemError("DTX_INVALID_INPUT", `a lease of ${seconds} s is not within 1–3,600 s`);
+  throw invalidInput(`a lease of ${seconds} s is not within 1–3,600 s`);
 }

@@ -5,7 +5,7 @@
 import { type Api, accepted } from "../api.js";
 import type { BarrierRow, BarrierRows } from "../barrier/core.js";
 import type { Delivery } from "../barrier/delivery.js";
-import { BarrierError, Failure, InvalidBranch, TandemError } from "../errors.js";
+import { BarrierError, Failure, InvalidBranch, invalidInput } from "../errors.js";
 import { type Route, route } from "../participant/route.js";
 
 /** A database session of one branch, from start to prepare. It is never used for anything else afterwards. */
@@ -117,7 +117,7 @@ function xidOf({ branch }: Delivery, bytesMax: number): string {
   const { gid, branchId } = branch;
   const xid = `${gid}-${branchId}`;
   if (xid.length <= bytesMax && /^[A-Za-z0-9_.:-]+$/.test(xid)) return xid;
-  throw new TandemError("DTX_INVALID_INPUT", `${JSON.stringify(xid)} cannot be an xid`, {
+  throw invalidInput(`${JSON.stringify(xid)} cannot be an xid`, {
     gid,
     branchId,
     hint: `gid and branch of an XA transaction have letters, digits and _ . : - only, together at most ${bytesMax}`,

@@ -2,7 +2,7 @@
 // is called again by the coordinator for commit or rollback.
 
 import { callParticipant } from "../call.js";
-import { TandemError } from "../errors.js";
+import { invalidInput } from "../errors.js";
 import { checkGid, type GlobalOptions, newGid, optionFields, payloadText } from "../global.js";
 import type { XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
@@ -41,7 +41,7 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
 
 function checkXaGid(gid: string): string {
   if (gid.length <= xaGidBytesMax && /^[A-Za-z0-9_.:-]+$/.test(gid)) return gid;
-  throw new TandemError("DTX_INVALID_INPUT", `the gid ${JSON.stringify(gid)} cannot be part of an xid`, {
+  throw invalidInput(`the gid ${JSON.stringify(gid)} cannot be part of an xid`, {
     gid,
     hint: `an XA gid has letters, digits and _ . : - only, at most ${xaGidBytesMax}`,
   });

@@ -61,7 +61,15 @@ export {
   type StandardSchema,
 } from "./participant/define.js";
 export { fetchHandler } from "./participant/fetch.js";
-export { checkBack, type Handler, type Incoming, type Route, route } from "./participant/route.js";
+export {
+  checkBack,
+  type Handler,
+  type Incoming,
+  type OnError,
+  type Route,
+  route,
+  type ServeRoutesOptions,
+} from "./participant/route.js";
 export {
   classifyGrpc,
   classifyHttp,

@@ -93,14 +93,17 @@ const hintOf = (error: unknown): string | undefined => findBranded(error)?.hint;
 /**
  * Runs a handler and turns whatever comes of it into an answer; never rejects. A handler that *returns* an error
  * instead of throwing it is treated as if it had thrown: answering 200 there would commit what the caller believes
- * refused.
+ * refused. `unexpected` is told of errors that are neither a refusal nor "not yet": somebody has to look at those.
  */
-export async function toHttp(handler: () => unknown): Promise<HttpAnswer> {
+export async function toHttp(handler: () => unknown, unexpected?: (error: unknown) => void): Promise<HttpAnswer> {
   try {
     const value = await handler();
-    return value instanceof Error ? errorAnswer(value) : answerOf(value);
+    if (value instanceof Error) throw value;
+    return answerOf(value);
   } catch (error) {
-    return errorAnswer(error);
+    const answer = errorAnswer(error);
+    if (answer.status === 500 || answer.status === 400) unexpected?.(error);
+    return answer;
   }
 }
 

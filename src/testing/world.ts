@@ -249,6 +249,7 @@ function initiatorFetch(network: Network, routes: () => readonly Route[]): Fetch
 async function answerOf(routes: readonly Route[], url: string, body: string | Uint8Array): Promise<Answered> {
   const found = matchRoute(routes, url);
   if (found === undefined) return { status: 404, text: '{"error":"no such route"}' };
-  const answer = await found.handle({ url, body });
+  // What nobody expected ends up in the story.
+  const answer = await found.handle({ url, body, onError: ignore });
   return { status: answer.status, text: answer.body };
 }

@@ -7,7 +7,7 @@ import { ProtobufReader } from "../../wire/protobuf.js";
 import type { Delivery } from "../barrier/delivery.js";
 import { barrierFrom } from "../barrier/delivery.js";
 import { handling } from "../context.js";
-import { mustSucceed, type Route, unwrapped } from "../participant/route.js";
+import { mustSucceed, type Route, type ServeRoutesOptions, tell, unwrapped, warn } from "../participant/route.js";
 import { type GrpcStatus, toGrpc } from "../result.js";
 
 const idKeys = ["gid", "trans_type", "branch_id", "op", "dtm", "phase2_url"] as const;
@@ -18,8 +18,11 @@ export function deliveryOf(metadata: Metadata): Delivery {
 }
 
 function identityFields(metadata: Metadata): Readonly<Record<string, string>> {
-  const text = (key: string) => String(metadata.get(`dtm-${key}`)[0] ?? "");
-  return Object.fromEntries(idKeys.map((key) => [key, text(key)]));
+  return Object.fromEntries(idKeys.map((key) => [key, textIn(metadata, `dtm-${key}`) ?? ""]));
+}
+
+function textIn(metadata: Metadata, key: string): string | undefined {
+  return metadata.get(key)[0]?.toString();
 }
 
 /**
@@ -27,14 +30,20 @@ function identityFields(metadata: Metadata): Readonly<Record<string, string>> {
  * `step.at("grpc://host:port/bank.Bank")`. Messages are JSON text. The route of a workflow is served for DTM's
  * `workflow.Workflow/Execute` as well.
  */
-export function addRoutes(server: Server, service: string, routes: readonly Route[]): void {
+export function addRoutes(
+  server: Server,
+  service: string,
+  routes: readonly Route[],
+  options: ServeRoutesOptions = {},
+): void {
   for (const one of routes) {
     const path = `/${service}${one.path}`;
     const wrapped = path === "/workflow.Workflow/Execute";
     const handle: handleUnaryCall<Buffer, Buffer> = (call, done) => {
       const body = wrapped ? workflowInput(call.request) : call.request;
       const query = new URLSearchParams(identityFields(call.metadata));
-      one.handle({ url: `${one.path}?${query}`, body }).then((answer) => {
+      const header = (name: string) => textIn(call.metadata, name);
+      one.handle({ ...options, url: `${one.path}?${query}`, body, header }).then((answer) => {
         if (answer.status === 200) done(null, Buffer.from(wrapped ? "" : answer.body, "utf8"));
         else done(statusOf(answer.status, answer.body));
       }, done);
@@ -77,6 +86,7 @@ function statusOf(status: number, body: string): { readonly code: number; readon
 export function participantMethod<Request, Reply extends object>(
   handler: (delivery: Delivery, request: Request, call: ServerUnaryCall<Request, Reply>) => unknown,
   empty: Reply,
+  options: ServeRoutesOptions = {},
 ): handleUnaryCall<Request, Reply> {
   return (call, done) => {
     const answered = async (): Promise<Reply> => {
@@ -93,6 +103,8 @@ export function participantMethod<Request, Reply extends object>(
       (reply) => done(null, reply),
       (error: unknown) => {
         const { code, message } = toGrpc(error);
+        const query = new URLSearchParams(identityFields(call.metadata));
+        if (code === 2 || code === 3) tell(options.onError ?? warn, error, `${call.getPath()}?${query}`);
         done({ code, details: message });
       },
     );

@@ -3,11 +3,11 @@
 
 import { headers, type Msg, type NatsConnection, type Subscription } from "nats";
 import { invalidInput } from "../errors.js";
-import type { Route } from "../participant/route.js";
+import type { Route, ServeRoutesOptions } from "../participant/route.js";
 import type { HttpAnswer } from "../result.js";
 
 /** Settings of a service on NATS. */
-export interface ServeOptions {
+export interface ServeOptions extends ServeRoutesOptions {
   /** Queue group that the service's processes share; default: the base subject. */
   readonly queue?: string;
 }
@@ -41,7 +41,7 @@ export async function serveRoutes(
       queue: options.queue ?? base,
       callback(error, message) {
         if (error !== null) return;
-        const answering = answer(one, message).finally(() => open.delete(answering));
+        const answering = answer(one, message, options).finally(() => open.delete(answering));
         open.add(answering);
       },
     });
@@ -54,8 +54,10 @@ export async function serveRoutes(
   return { stop, [Symbol.asyncDispose]: stop };
 }
 
-async function answer(one: Route, message: Msg): Promise<void> {
-  const { status, body } = await one.handle({ url: `${one.path}?${queryOf(message)}`, body: message.data });
+async function answer(one: Route, message: Msg, { onError }: ServeOptions): Promise<void> {
+  const header = (name: string) => message.headers?.get(name) || undefined;
+  const url = `${one.path}?${queryOf(message)}`;
+  const { status, body } = await one.handle({ url, body: message.data, header, ...(onError && { onError }) });
   respond(message, { status, body });
 }
 

@@ -1,7 +1,7 @@
 // Participants in an Express app (4 or 5), before or after a JSON body parser; also for plain node:http servers.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { brokenRequest, matchRoute, type Route } from "./route.js";
+import { brokenRequest, matchRoute, type Route, type ServeRoutesOptions, textOf } from "./route.js";
 
 /** Bodies larger than this are refused. */
 const bodyBytesMax = 10 * 1024 * 1024;
@@ -12,6 +12,7 @@ type Parsed = IncomingMessage & { readonly originalUrl?: string; readonly body?:
 /** Middleware that answers the routes and passes everything else on: `app.use(tandemRoutes(routes))`. */
 export function tandemRoutes(
   routes: readonly Route[],
+  options: ServeRoutesOptions = {},
 ): (request: IncomingMessage, response: ServerResponse, next?: (error?: unknown) => void) => void {
   return (request, response, next) => {
     const found = matchRoute(routes, request.url ?? "/");
@@ -21,8 +22,9 @@ export function tandemRoutes(
       return;
     }
     const url = request.url ?? "/";
+    const header = (name: string) => textOf(request.headers[name]);
     bodyOf(request)
-      .then((body) => found.handle({ url, body }), brokenRequest)
+      .then((body) => found.handle({ ...options, url, body, header }), brokenRequest)
       .then(({ status, body }) => response.writeHead(status, { "content-type": "application/json" }).end(body))
       .catch((error: unknown) => response.destroy(error as Error));
   };

@@ -1,13 +1,13 @@
 // Participants in a Fastify app. Inside the plugin bodies stay bytes, whatever their content type: DTM sends several.
 
 import type { FastifyPluginAsync } from "fastify";
-import type { Route } from "./route.js";
+import { type Route, type ServeRoutesOptions, textOf } from "./route.js";
 
 /**
  * A plugin that mounts the routes for GET and POST: `app.register(tandemRoutes(routes))`. A prefix is not part of
  * `at(base)`.
  */
-export function tandemRoutes(routes: readonly Route[]): FastifyPluginAsync {
+export function tandemRoutes(routes: readonly Route[], options: ServeRoutesOptions = {}): FastifyPluginAsync {
   return async (app) => {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -17,7 +17,8 @@ export function tandemRoutes(routes: readonly Route[]): FastifyPluginAsync {
         url: one.path,
         handler: async (request, reply) => {
           const body = request.body instanceof Uint8Array ? request.body : "";
-          const answer = await one.handle({ url: request.url, body });
+          const header = (name: string) => textOf(request.headers[name]);
+          const answer = await one.handle({ ...options, url: request.url, body, header });
           return reply.code(answer.status).type("application/json").send(answer.body);
         },
       });

@@ -1,7 +1,7 @@
 // Participants behind anything that speaks the Fetch API: Hono, Next.js route handlers, Deno, Bun, service tests.
 
 import type { HttpAnswer } from "../result.js";
-import { brokenRequest, matchRoute, type Route } from "./route.js";
+import { brokenRequest, matchRoute, type Route, type ServeRoutesOptions } from "./route.js";
 
 const json = { "content-type": "application/json" };
 
@@ -9,12 +9,16 @@ const json = { "content-type": "application/json" };
 export const toResponse = ({ status, body }: HttpAnswer): Response => new Response(body, { status, headers: json });
 
 /** Answers requests for the routes; `undefined` for other paths, so that it can stand before other handlers. */
-export function fetchHandler(routes: readonly Route[]): (request: Request) => Promise<Response | undefined> {
+export function fetchHandler(
+  routes: readonly Route[],
+  options: ServeRoutesOptions = {},
+): (request: Request) => Promise<Response | undefined> {
   return async (request) => {
     const found = matchRoute(routes, request.url);
     if (found === undefined) return undefined;
     try {
-      return toResponse(await found.handle({ url: request.url, body: await request.text() }));
+      const header = (name: string) => request.headers.get(name) ?? undefined;
+      return toResponse(await found.handle({ ...options, url: request.url, body: await request.text(), header }));
     } catch (error) {
       return toResponse(brokenRequest(error));
     }

@@ -4,7 +4,7 @@
 import type { CheckBack } from "../barrier/core.js";
 import { barrierFrom, type Delivery } from "../barrier/delivery.js";
 import { handling } from "../context.js";
-import { errorCode, Failure, InvalidBranch, invalidInput, messageOf } from "../errors.js";
+import { errorCode, Failure, findBranded, InvalidBranch, invalidInput, messageOf } from "../errors.js";
 import type { BranchIdentity } from "../identity.js";
 import { errorAnswer, type HttpAnswer, toHttp } from "../result.js";
 
@@ -14,6 +14,21 @@ export interface Incoming {
   readonly url: string;
   /** The body as received. */
   readonly body: string | Uint8Array;
+  /** A header's (or metadata's) text by its lower-case name, where the adapter can read it. */
+  readonly header?: (name: string) => string | undefined;
+  /** Default: a process warning. */
+  readonly onError?: OnError;
+}
+
+/**
+ * Told of every delivery that ended in an error nobody expected, and is therefore called again: whose it was, what went
+ * wrong and what to do, in one sentence, and the error itself. A refusal is no error. Made for a logger.
+ */
+export type OnError = (message: string, error: unknown) => void;
+
+/** Settings that all adapters take. */
+export interface ServeRoutesOptions {
+  readonly onError?: OnError;
 }
 
 /** One endpoint, to be mounted at `path` for POST and GET (the coordinator calls with GET when there is no payload). */
@@ -37,7 +52,7 @@ export function route(path: string, handler: Handler): Route {
   return {
     path,
     handle: (incoming) =>
-      toHttp(async () => {
+      answered(incoming, async () => {
         const delivery = barrierFrom({ url: incoming.url });
         const value = await handling(delivery, async () => handler(delivery, payloadOf(incoming))).catch((error) => {
           throw mustSucceed(delivery.branch, error);
@@ -46,6 +61,27 @@ export function route(path: string, handler: Handler): Route {
       }),
   };
 }
+
+/** Runs a handler, and tells of an unexpected error what is to be done about it. */
+export function answered(incoming: Incoming, handler: () => unknown): Promise<HttpAnswer> {
+  return toHttp(handler, (error) => tell(incoming.onError ?? warn, error, incoming.url));
+}
+
+/** `url` says whose delivery it was: its ids stand in the query. */
+export function tell(onError: OnError, error: unknown, url: string): void {
+  const [path = "", query] = url.split("?");
+  const ids = new URLSearchParams(query);
+  const [op, gid, branch] = ["op", "gid", "branch_id"].map((key) => ids.get(key) || `(no ${key})`);
+  const hint = findBranded(error)?.hint ?? "it is called again until it works; to refuse it for good throw Failure";
+  onError(`${op} of ${gid}/${branch} at ${path}: ${messageOf(error)} (${hint})`, error);
+}
+
+/** The default of `onError`. */
+export const warn: OnError = (message, error) =>
+  process.emitWarning(message, {
+    ...{ type: "TandemWarning", code: "DTX_HANDLER" },
+    detail: (error as Error | undefined)?.stack ?? "",
+  });
 
 /** The check-back of a service: one route for all its messages. Answers 200 only if the row proves the commit. */
 export function checkBack(path: string, guard: { queryPrepared(source: Delivery): Promise<CheckBack> }): Route {
@@ -61,6 +97,10 @@ export function matchRoute(routes: readonly Route[], url: string): Route | undef
   return routes.find((one) => one.path === path || `${one.path}/` === path);
 }
 
+/** The first of a header's values. */
+export const textOf = (values: string | readonly string[] | undefined): string | undefined =>
+  typeof values === "string" ? values : values?.[0];
+
 /** The answer to a body that could not be read, or to anything else that went wrong before a route was reached. */
 export const brokenRequest = (error: unknown): HttpAnswer => errorAnswer(error);
 
@@ -70,11 +110,8 @@ export const brokenRequest = (error: unknown): HttpAnswer => errorAnswer(error);
  */
 export function mustSucceed({ op, gid, branchId }: BranchIdentity, error: unknown): unknown {
   if (errorCode(error) !== "DTX_FAILURE" || mayRefuse.has(op)) return error;
-  const message = `${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse and will be called again`;
-  process.emitWarning(message, { type: "TandemWarning", code: "DTX_MUST_SUCCEED" });
-  return invalidInput(message, {
-    gid,
-    branchId,
+  return invalidInput(`${op} of ${gid}/${branchId} refused: ${messageOf(error)}. It cannot refuse`, {
+    ...{ cause: error, gid, branchId },
     hint: "make it get through: repair what is in its way, or note it for a person and return",
   });
 }

@@ -5,8 +5,7 @@ import { type Duration, toSeconds } from "../duration.js";
 import { Failure, findBranded, invalidInput, Ongoing } from "../errors.js";
 import { checkGid, type GlobalOptions, newGid } from "../global.js";
 import { readIdentity } from "../identity.js";
-import type { Incoming, Route } from "../participant/route.js";
-import { toHttp } from "../result.js";
+import { answered, type Incoming, type Route } from "../participant/route.js";
 import type { Initiator } from "../tcc.js";
 import type { Flow } from "./flow.js";
 
@@ -116,7 +115,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     },
     route: {
       path: new URL(options.callbackUrl).pathname,
-      handle: (incoming) => toHttp(() => callBack(incoming)),
+      handle: (incoming) => answered(incoming, () => callBack(incoming)),
     },
   };
 }

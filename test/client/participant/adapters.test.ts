@@ -40,37 +40,41 @@ const routes = [
   route("/context", () => ({ gid: currentDelivery()?.branch.gid })),
 ];
 
+/** What was told of unexpected errors. */
+const told: { readonly message: string; readonly error: unknown }[] = [];
+const options = { onError: (message: string, error: unknown) => void told.push({ message, error }) };
+
 type Running = { url: string; stop(): Promise<unknown> };
 
 const frameworks: Readonly<Record<string, () => Promise<Running>>> = {
   express: async () => {
     const app = express();
-    app.use(expressRoutes(routes));
+    app.use(expressRoutes(routes, options));
     const server = createServer(app);
     return { url: await listen(server), stop: () => stop(server) };
   },
   "express after a JSON parser": async () => {
     const app = express();
     app.use(express.json());
-    app.use(expressRoutes(routes));
+    app.use(expressRoutes(routes, options));
     const server = createServer(app);
     return { url: await listen(server), stop: () => stop(server) };
   },
   "node:http": async () => {
-    const server = createServer(expressRoutes(routes));
+    const server = createServer(expressRoutes(routes, options));
     return { url: await listen(server), stop: () => stop(server) };
   },
   fastify: async () => {
     const app = fastify();
-    await app.register(fastifyRoutes(routes));
+    await app.register(fastifyRoutes(routes, options));
     return { url: await app.listen({ port: 0, host: "127.0.0.1" }), stop: () => app.close() };
   },
   hono: async () => {
-    const app = mountRoutes(new Hono(), routes);
+    const app = mountRoutes(new Hono(), routes, options);
     return overFetch(async (request) => app.fetch(request));
   },
   fetch: async () => {
-    const handler = fetchHandler(routes);
+    const handler = fetchHandler(routes, options);
     return overFetch(async (request) => (await handler(request)) ?? new Response("", { status: 404 }));
   },
 };
@@ -115,6 +119,25 @@ describe.each(Object.entries(frameworks))("participants behind %s", (_, start) =
       status: 200,
       body: { dtm_result: "SUCCESS" },
     });
+  });
+
+  it("tell a logger of what nobody expected, whose it was and what to do; of refusals and delays nothing", async () => {
+    told.length = 0;
+    const ids = query();
+    for (const path of ["/refuse", "/later", "/broken"]) await post(`${path}?${ids}`);
+    const [gid] = /adapter-\d+/.exec(ids) ?? [];
+    expect(told).toEqual([
+      {
+        message: expect.stringMatching(
+          `^action of ${gid}/01 at .*/broken: oops \\(it is called again .* throw Failure`,
+        ),
+        error: expect.objectContaining({ message: "oops", stack: expect.stringContaining("adapters.test") }),
+      },
+    ]);
+    await post("/context?op=action");
+    expect(told[1]?.message).toMatch(
+      /^action of \(no gid\)\/.* no trans_type, gid, branch_id .*called by a coordinator/,
+    );
   });
 
   it("answer refusal, delay and breakdown with 409, 425 and 500", async () => {

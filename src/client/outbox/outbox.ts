@@ -9,13 +9,17 @@ import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
 import { errorCode, invalidInput, messageOf } from "../errors.js";
 import { checkGid, newGid, payloadText } from "../global.js";
+import { migrateOutbox } from "./schema.js";
 
 /** A message to be enqueued. */
 export interface OutboxMessage {
   /** URL of the target, or `topic://name`. */
   readonly to: string;
   readonly payload?: unknown;
-  /** Messages with the same key are submitted in the order in which they were enqueued, one after the other's end. */
+  /**
+   * Messages with the same key are submitted in the order in which they were enqueued, each once the one before is
+   * accepted. Whose transactions overlap have no order. Up to 200 characters.
+   */
   readonly key?: string;
   /** Default: a new id. A message of a gid that is in the outbox already is refused by the table. */
   readonly gid?: string;
@@ -51,7 +55,7 @@ export interface DeadMessage {
 
 /** An outbox in one database. */
 export interface Outbox<Tx> {
-  /** Creates the table where it is missing. */
+  /** Creates the table where it is missing, and adds what a table of an earlier version lacks. */
   migrate(): Promise<void>;
   /** Writes the message in `tx`; it goes out if and only if that transaction commits. Resolves to its gid. */
   enqueue(tx: Tx, message: OutboxMessage): Promise<string>;
@@ -83,6 +87,7 @@ export interface Relay extends AsyncDisposable {
 interface Row {
   readonly id: number;
   readonly gid: string;
+  readonly key: string;
   readonly target: string;
   readonly payload: string;
   /** Refusals so far. */
@@ -92,26 +97,31 @@ interface Row {
 /** An outbox over a library's transactions. */
 export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
   const isMysql = library.database === "mysql";
-  const table = quotedTable(options.table ?? "tandem_outbox", isMysql ? "`" : '"');
+  const { table: name = "tandem_outbox" } = options;
+  const table = quotedTable(name, isMysql ? "`" : '"');
   const onError = options.onError ?? warn;
   const { batch = 100, refusals: refusalsMax = 10 } = options;
-  const rows: Rows = { table, isMysql, batch, refusalsMax, keepSeconds: toSeconds(options.keep ?? "1d") };
-  const inTransaction = <T>(work: (sql: SqlTx) => Promise<T>) =>
-    library.transaction((tx) => work(library.statements(tx)));
+  const inTransaction: InTransaction = (work) => library.transaction((tx) => work(library.statements(tx)));
+  const keepSeconds = toSeconds(options.keep ?? "1d");
+  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...(isMysql ? mysqlTimes : postgresTimes) };
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
   const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
-      const { done, aside } = await inTransaction((sql) => submitBatch(sql, rows, client, onError));
+      const { done, aside } = await relayBatch(inTransaction, rows, client, onError);
       total += done;
       if (done + aside === 0) return total;
     }
   };
   return {
     async migrate() {
-      await inTransaction((sql) => sql.exec(isMysql ? mysqlTable(table) : postgresTable(table), []));
+      await inTransaction((sql) => migrateOutbox(sql, name, isMysql));
     },
     async enqueue(tx, { to, payload, key, gid = newGid() }) {
-      if (to === "") throw invalidInput("an outbox message needs a target", { gid });
+      if (to === "" || to.length > widths.target || (key ?? "").length > widths.key) {
+        throw invalidInput(`a message's target has 1 to ${widths.target} characters, its key up to ${widths.key}`, {
+          ...{ gid, hint: "to: a URL or topic://name; key: what its order depends on, an order's number for instance" },
+        });
+      }
       await library.statements(tx).exec(
         `insert into ${table} (gid, order_key, target, payload) values (?, ?, ?, ?)`,
         // Without a key of its own a message waits for nobody.
@@ -132,47 +142,115 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
   };
 }
 
+/** Of the table's columns. */
+const widths = { target: 1_024, key: 200 } as const;
+
 /** The table and how it is read. */
-interface Rows {
+interface Rows extends Times {
   readonly table: string;
-  readonly isMysql: boolean;
   readonly batch: number;
   readonly refusalsMax: number;
   readonly keepSeconds: number;
 }
 
-/** Takes rows that stand first of their key; `skip locked` leaves those that another relay holds. */
-async function submitBatch(
-  sql: SqlTx,
+/** How a database writes its own time. */
+interface Times {
+  readonly now: string;
+  readonly later: (seconds: number) => string;
+}
+
+const mysqlTimes: Times = { now: "now(3)", later: (seconds) => `now(3) + interval ${seconds} second` };
+const postgresTimes: Times = { now: "now()", later: (seconds) => `now() + interval '${seconds} seconds'` };
+
+type InTransaction = <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>;
+
+/**
+ * Longest time a batch is worked on; then the rest is given back. A relay that dies leaves its rows claimed until
+ * `claimSeconds` are over: more than a batch takes, with one submission that needs all of its retries.
+ */
+const batchMsMax = 20_000;
+const claimSeconds = 60;
+/** Submissions of one batch that reach nobody, before the rest is left for later. */
+const awayMax = 3;
+
+/**
+ * Claims a batch, submits it without holding any lock, and notes how each went: nobody who enqueues waits for the
+ * network. Two relays that submit the same message, after a claim ran out, do no harm: its gid is the same. Resolves
+ * to the number submitted, and of those put aside.
+ */
+async function relayBatch(
+  inTransaction: InTransaction,
   rows: Rows,
   client: Client,
   onError: (gid: string, error: unknown) => void,
 ): Promise<{ readonly done: number; readonly aside: number }> {
-  const { table, isMysql, batch } = rows;
-  const now = isMysql ? "now(3)" : "now()";
+  const claimed = await inTransaction((sql) => claim(sql, rows));
+  const until = performance.now() + batchMsMax;
+  const ends = new Map<Row, { readonly refused?: unknown }>();
+  const stuckKeys = new Set<string>();
+  let away = 0;
+  for (const row of claimed) {
+    if (stuckKeys.has(row.key) || away >= awayMax || performance.now() > until) continue;
+    try {
+      await submitted(client, row);
+      ends.set(row, {});
+    } catch (error) {
+      onError(row.gid, error);
+      stuckKeys.add(row.key);
+      if (isRefusal(error)) ends.set(row, { refused: error });
+      else away++;
+    }
+  }
+  if (claimed.length > 0) await inTransaction((sql) => note(sql, rows, claimed, ends));
+  const aside = [...ends.values()].filter(({ refused }) => refused !== undefined).length;
+  return { done: ends.size - aside, aside };
+}
+
+/** Takes rows that stand first of their key; `skip locked` leaves those that another relay is claiming. */
+async function claim(sql: SqlTx, { table, batch, now, later }: Rows): Promise<readonly Row[]> {
   const found = await sql.query(
-    `select id, gid, target, payload, refusals from ${table} o where submitted_at is null and dead_at is null
+    `select id, gid, order_key, target, payload, refusals from ${table} o where submitted_at is null and dead_at is null
      and (retry_at is null or retry_at <= ${now}) and not exists (
        select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
      order by id limit ${batch} for update skip locked`,
     [],
   );
-  let done = 0;
-  let aside = 0;
-  for (const row of found.map(asRow)) {
-    try {
-      await submitted(client, row);
-    } catch (error) {
-      onError(row.gid, error);
-      if (!isRefusal(error)) continue;
-      await noteRefusal(sql, rows, row, error);
-      aside++;
-      continue;
-    }
-    await sql.exec(`update ${table} set submitted_at = ${now} where id = ?`, [row.id]);
-    done++;
+  const claimed = found.map(asRow);
+  await eachSome(claimed, (some, marks) =>
+    sql.exec(`update ${table} set retry_at = ${later(claimSeconds)} where id in (${marks})`, some),
+  );
+  return claimed;
+}
+
+/** What was submitted is done; what was refused waits its turn; what nobody heard of is free again. */
+async function note(
+  sql: SqlTx,
+  rows: Rows,
+  claimed: readonly Row[],
+  ends: ReadonlyMap<Row, { readonly refused?: unknown }>,
+): Promise<void> {
+  const { table, now } = rows;
+  const isDone = (row: Row) => ends.has(row) && ends.get(row)!.refused === undefined;
+  await eachSome(claimed.filter(isDone), (some, marks) =>
+    sql.exec(`update ${table} set submitted_at = coalesce(submitted_at, ${now}) where id in (${marks})`, some),
+  );
+  await eachSome(
+    claimed.filter((row) => !ends.has(row)),
+    (some, marks) =>
+      sql.exec(`update ${table} set retry_at = null where submitted_at is null and id in (${marks})`, some),
+  );
+  for (const [row, { refused }] of ends) if (refused !== undefined) await noteRefusal(sql, rows, row, refused);
+}
+
+/** Ids of some rows at a time, with their question marks. */
+async function eachSome(
+  rows: readonly Row[],
+  work: (ids: readonly number[], marks: string) => Promise<unknown>,
+): Promise<void> {
+  for (let start = 0; start < rows.length; start += 500) {
+    const ids = rows.slice(start, start + 500).map(({ id }) => id);
+    await work(ids, ids.map(() => "?").join(", "));
   }
-  return { done, aside };
 }
 
 /** Longest pause between two tries of a refused message, seconds. */
@@ -185,22 +263,23 @@ function isRefusal(error: unknown): boolean {
 }
 
 /** Puts a refused message aside for a while, so that it holds up only those of its key; or for good. */
-async function noteRefusal(sql: SqlTx, { table, isMysql, refusalsMax }: Rows, row: Row, error: unknown): Promise<void> {
+async function noteRefusal(
+  sql: SqlTx,
+  { table, now, later, refusalsMax }: Rows,
+  row: Row,
+  error: unknown,
+): Promise<void> {
   const refusals = row.refusals + 1;
-  const pauseSeconds = Math.min(2 ** row.refusals, pauseSecondsMax);
-  const later = isMysql ? `now(3) + interval ${pauseSeconds} second` : `now() + interval '${pauseSeconds} seconds'`;
-  const deadAt = refusals < refusalsMax ? "null" : "now()";
+  const retryAt = later(Math.min(2 ** row.refusals, pauseSecondsMax));
+  const deadAt = refusals < refusalsMax ? "null" : now;
   await sql.exec(
-    `update ${table} set refusals = ?, retry_at = ${later}, dead_at = ${deadAt}, reason = ? where id = ?`,
+    `update ${table} set refusals = ?, retry_at = ${retryAt}, dead_at = ${deadAt}, reason = ? where id = ?`,
     [refusals, messageOf(error).slice(0, 1_000), row.id],
   );
 }
 
 /** What people do about messages that are dead. */
-function burials(
-  inTransaction: <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>,
-  table: string,
-): Pick<Outbox<never>, "dead" | "revive" | "discard"> {
+function burials(inTransaction: InTransaction, table: string): Pick<Outbox<never>, "dead" | "revive" | "discard"> {
   const isDead = "dead_at is not null and submitted_at is null";
   const change = async (statement: string, gid: string) =>
     (await inTransaction((sql) => sql.exec(`${statement} where gid = ? and ${isDead}`, [gid]))).affected > 0;
@@ -215,9 +294,8 @@ function burials(
   };
 }
 
-async function deleteOld(sql: SqlTx, { table, isMysql, keepSeconds }: Rows): Promise<number> {
-  const before = isMysql ? `now(3) - interval ${keepSeconds} second` : `now() - interval '${keepSeconds} seconds'`;
-  return (await sql.exec(`delete from ${table} where submitted_at < ${before}`, [])).affected;
+async function deleteOld(sql: SqlTx, { table, later, keepSeconds }: Rows): Promise<number> {
+  return (await sql.exec(`delete from ${table} where submitted_at < ${later(-keepSeconds)}`, [])).affected;
 }
 
 /** One look after the other, with a pause that `wake` ends. */
@@ -255,8 +333,8 @@ async function submitted(client: Client, { gid, target, payload }: Row): Promise
 }
 
 function asRow(row: Readonly<Record<string, unknown>>): Row {
-  const { id, gid, target, payload, refusals } = row;
-  const texts = { gid: String(gid), target: String(target), payload: String(payload) };
+  const { id, gid, order_key, target, payload, refusals } = row;
+  const texts = { gid: String(gid), key: String(order_key), target: String(target), payload: String(payload) };
   return { id: Number(id), ...texts, refusals: Number(refusals) };
 }
 
@@ -264,34 +342,3 @@ function warn(gid: string, error: unknown): void {
   const what = gid === "" ? "the outbox cannot be read" : `message ${gid} is not submitted yet`;
   process.emitWarning(`${what}: ${messageOf(error)}`, { type: "TandemWarning", code: "DTX_OUTBOX" });
 }
-
-const mysqlTable = (table: string): string => `create table if not exists ${table} (
-  id bigint primary key auto_increment,
-  gid varchar(128) not null,
-  order_key varchar(200) not null,
-  target varchar(1024) not null,
-  payload longtext not null,
-  created_at datetime(3) not null default now(3),
-  submitted_at datetime(3) null,
-  refusals int not null default 0,
-  retry_at datetime(3) null,
-  dead_at datetime(3) null,
-  reason varchar(1000) null,
-  unique key (gid),
-  key (submitted_at, id),
-  key (order_key, id)
-) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin`;
-
-const postgresTable = (table: string): string => `create table if not exists ${table} (
-  id bigserial primary key,
-  gid varchar(128) not null unique,
-  order_key varchar(200) not null,
-  target varchar(1024) not null,
-  payload text not null,
-  created_at timestamptz not null default now(),
-  submitted_at timestamptz,
-  refusals int not null default 0,
-  retry_at timestamptz,
-  dead_at timestamptz,
-  reason varchar(1000)
-)`;

@@ -78,6 +78,31 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
     const enqueue = (gid: string, key?: string) =>
       opened.library.transaction((tx) => outbox.enqueue(tx, { gid, key, to: "http://p/in", payload: { gid } }));
 
+    it("goes on with a table that an earlier version made, whose messages it keeps", async () => {
+      const exec = (text: string) =>
+        opened.library.transaction((tx) =>
+          opened.library
+            .statements(tx)
+            .exec(text, [])
+            .then(() => {}),
+        );
+      const isMysql = opened.library.database === "mysql";
+      await exec(`create table first_outbox (
+        id ${isMysql ? "bigint primary key auto_increment" : "bigserial primary key"}, gid varchar(128) not null unique,
+        order_key varchar(200) not null, target varchar(1024) not null, payload text not null,
+        created_at timestamp default now(), submitted_at ${isMysql ? "datetime(3)" : "timestamptz"} null)`);
+      await exec(
+        "insert into first_outbox (gid, order_key, target, payload) values ('old', 'old', 'http://p/in', '1')",
+      );
+      const grown = sqlOutbox(opened.library, { table: "first_outbox", onError: () => {} });
+      await expect(grown.relayOnce(recorder().client)).rejects.toThrow();
+      await Promise.all([grown.migrate(), grown.migrate()]);
+      const { submitted, client } = recorder();
+      expect(await grown.relayOnce(client)).toBe(1);
+      expect(submitted).toEqual(["old"]);
+      await exec("drop table first_outbox");
+    });
+
     it("submits what was committed, once, and nothing that was rolled back", async () => {
       const { submitted, client } = recorder();
       await enqueue("a1");
@@ -155,6 +180,49 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
       await Promise.all([outbox.relayOnce(client), outbox.relayOnce(client), outbox.relayOnce(client)]);
       await outbox.relayOnce(client);
       expect([...submitted].sort()).toEqual(Array.from({ length: 40 }, (_, n) => `d${n}`).sort());
+    });
+
+    it("lets others enqueue while it waits for the coordinator", async () => {
+      const busy: string[] = [];
+      const endpoint: Endpoint = {
+        address: "busy",
+        async call(_operation, { gid }) {
+          if (gid === "busy 1") await enqueue("busy 2", "the same key");
+          busy.push(String(gid));
+          return { status: 200, body: {} };
+        },
+      };
+      await enqueue("busy 1", "the same key");
+      const client = createClient({ endpoints: [endpoint], retry: { attempts: 1 } });
+      expect(await outbox.relayOnce(client)).toBe(2);
+      expect(busy).toEqual(["busy 1", "busy 2"]);
+    });
+
+    it("goes on with what a relay had claimed that died, once the claim is over", async () => {
+      const never: Endpoint = { address: "never", call: () => new Promise(() => {}) };
+      await enqueue("left 1", "left");
+      await enqueue("left 2", "left");
+      void outbox.relayOnce(createClient({ endpoints: [never] })).catch(() => {});
+      const claimed = async () =>
+        opened.library.transaction((tx) =>
+          opened.library
+            .statements(tx)
+            .query("select gid from tandem_outbox where gid = ? and retry_at is not null", ["left 1"]),
+        );
+      while ((await claimed()).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      const { submitted, client } = recorder();
+      expect(await outbox.relayOnce(client), "its order is kept meanwhile").toBe(0);
+      await opened.library.transaction((tx) =>
+        opened.library.statements(tx).exec("update tandem_outbox set retry_at = created_at where gid = ?", ["left 1"]),
+      );
+      expect(await outbox.relayOnce(client)).toBe(2);
+      expect(submitted).toEqual(["left 1", "left 2"]);
+    });
+
+    it("says how long a key and a target may be", async () => {
+      await expect(enqueue("long", "k".repeat(201))).rejects.toMatchObject({
+        ...{ code: "DTX_INVALID_INPUT", message: expect.stringContaining("its key up to 200") },
+      });
     });
 
     it("refuses a second message of one gid, and cleans up what was submitted long ago", async () => {

@@ -10,8 +10,8 @@ import { classifyHttp } from "./result.js";
 export interface ParticipantCall {
   readonly url: string;
   readonly branch: BranchIdentity;
-  /** JSON text; "" is sent as GET without a body, unless `method` says otherwise. */
-  readonly body: string;
+  /** JSON text, or a message's bytes; an empty one is sent as GET without a body, unless `method` says otherwise. */
+  readonly body: string | Uint8Array;
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -22,8 +22,15 @@ export interface ParticipantTransport {
   /** True for URLs that are called by it. */
   takes(url: string): boolean;
   /** The answer in HTTP's terms; rejects when none came, also when `signal` ended the wait. */
-  call(call: ParticipantCall, signal: AbortSignal): Promise<{ readonly status: number; readonly text: string }>;
+  call(call: ParticipantCall, signal: AbortSignal): Promise<ParticipantAnswer>;
   close?(): Promise<void>;
+}
+
+/** What a participant said. `bytes`: the same as `text`, where it may be no text. */
+export interface ParticipantAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly bytes?: Uint8Array;
 }
 
 /** How this client reaches participants. */
@@ -41,43 +48,58 @@ export interface ParticipantAccess {
  * The value a participant answered: parsed JSON, or the text if it is none. Rejects with `Failure` (carrying
  * `details`), `Ongoing`, or DTX_UNREACHABLE for everything that is neither yes nor no.
  */
-export async function callParticipant(access: ParticipantAccess, call: ParticipantCall): Promise<unknown> {
+export async function callParticipant(
+  access: ParticipantAccess,
+  call: ParticipantCall,
+  { decode }: { readonly decode?: (answer: Uint8Array) => unknown } = {},
+): Promise<unknown> {
   const { gid, branchId } = call.branch;
   const url = access.rewriteUrl(call.url);
   const limit = AbortSignal.timeout(access.timeoutMs);
   const signal = call.signal === undefined ? limit : AbortSignal.any([limit, call.signal]);
   const transport = access.transports?.find((one) => one.takes(url));
-  const send = transport === undefined ? overHttp(access.fetch, url, call) : over(transport, url, call);
+  const send: Send = transport === undefined ? overHttp(access.fetch, url, call) : over(transport, url, call);
+  let answer: ParticipantAnswer;
   try {
-    const { status, text } = await send(signal);
-    return readAnswer(call, status, text);
+    answer = await send(signal);
   } catch (cause) {
     if (cause instanceof TandemError) throw cause;
     call.signal?.throwIfAborted();
     throw new TandemError("DTX_UNREACHABLE", `no answer from ${call.url}`, { cause, gid, branchId });
   }
+  const { status, text, bytes } = answer;
+  // Only HTTP's answers are searched for DTM's words: elsewhere the status is the whole truth.
+  const value = readAnswer(call, status, text, transport === undefined);
+  return decode === undefined ? value : decode(bytes ?? new TextEncoder().encode(text));
 }
 
-const over = (transport: ParticipantTransport, url: string, call: ParticipantCall) => (signal: AbortSignal) =>
-  transport.call({ ...call, url }, signal);
+type Send = (signal: AbortSignal) => Promise<ParticipantAnswer>;
+
+const over =
+  (transport: ParticipantTransport, url: string, call: ParticipantCall): Send =>
+  (signal) =>
+    transport.call({ ...call, url }, signal);
 
 /** Throws at once for what is no URL; the request is made by the function it gives. */
-function overHttp(fetch: Fetch, url: string, call: ParticipantCall) {
+function overHttp(fetch: Fetch, url: string, call: ParticipantCall): Send {
   const target = withBranch(url, call.branch);
-  const method = call.method ?? (call.body === "" ? "GET" : "POST");
+  const method = call.method ?? (call.body.length === 0 ? "GET" : "POST");
   const headers = { "content-type": "application/json", ...call.headers };
-  return async (signal: AbortSignal) => {
+  return async (signal) => {
     const init: RequestInit = { method, headers, signal, redirect: "manual" };
-    const response = await fetch(target, method === "POST" ? { ...init, body: call.body } : init);
+    const response = await fetch(
+      target,
+      method === "POST" ? { ...init, body: call.body as RequestInit["body"] } : init,
+    );
     return { status: response.status, text: await response.text() };
   };
 }
 
-function readAnswer(call: ParticipantCall, status: number, text: string): unknown {
+function readAnswer(call: ParticipantCall, status: number, text: string, search: boolean): unknown {
   const { gid, branchId, op } = call.branch;
   const value = parsed(text);
   const said = `${call.url} answered ${op} with ${status}: ${text.slice(0, 500)}`;
-  switch (classifyHttp(status, text)) {
+  switch (classifyHttp(status, search ? text : "")) {
     case "success":
       return value;
     case "failure": {

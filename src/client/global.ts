@@ -56,6 +56,16 @@ export function checkGid(gid: string): string {
 
 const plainData = "give plain data, without BigInt, functions and cycles";
 
+/** A payload as it is sent: bytes as they are, anything else as JSON text. */
+export function payloadOf<In>(
+  input: In,
+  where: string,
+  { encode }: { readonly encode?: (input: In) => Uint8Array } = {},
+): string | Uint8Array {
+  const value: unknown = encode === undefined ? input : encode(input);
+  return value instanceof Uint8Array ? value : payloadText(value, where);
+}
+
 /** JSON text of a payload; names the culprit where JSON has no form for it. */
 export function payloadText(payload: unknown, where: string): string {
   try {

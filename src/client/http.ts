@@ -37,7 +37,7 @@ function request(base: string, operation: Operation, body: ApiBody): { url: stri
   const method = verbs[operation] ?? "POST";
   if (method === "POST") {
     const headers = { "content-type": "application/json" };
-    return { url: `${base}/${operation}`, init: { method, headers, body: JSON.stringify(body) } };
+    return { url: `${base}/${operation}`, init: { method, headers, body: jsonBody(body) } };
   }
   if (operation === "deleteTopic") {
     return { url: `${base}/topic/${encodeURIComponent(String(body.topic))}`, init: { method } };
@@ -47,6 +47,18 @@ function request(base: string, operation: Operation, body: ApiBody): { url: stri
   );
   return { url: `${base}/${operation}?${parameters}`, init: { method } };
 }
+
+/** A body as JSON text; payloads that are bytes in a form that Tandem knows, and that DTM's own server refuses. */
+export function jsonBody(body: ApiBody): string {
+  const { payloads, data } = body;
+  if (!(data instanceof Uint8Array || (Array.isArray(payloads) && payloads.some(isBytes)))) return JSON.stringify(body);
+  const shown = Array.isArray(payloads) ? { payloads: payloads.map(inJson) } : { data: inJson(data) };
+  return JSON.stringify({ ...body, ...shown });
+}
+
+const isBytes = (payload: unknown): payload is Uint8Array => payload instanceof Uint8Array;
+const inJson = (payload: unknown): unknown =>
+  isBytes(payload) ? { base64: Buffer.from(payload).toString("base64") } : payload;
 
 /** Checked and without a trailing slash; DTM's path is added where there is none. */
 function baseUrl(address: string): string {

@@ -14,10 +14,11 @@ import {
   type GlobalState,
   newGid,
   optionFields,
-  payloadText,
+  payloadOf,
   submitAndWait,
 } from "./global.js";
 import { messageBranch } from "./identity.js";
+import type { XaStep } from "./step.js";
 import type { Initiator } from "./tcc.js";
 
 /** Settings of a message. */
@@ -43,8 +44,9 @@ export interface Committed<T> {
 /** A message being written; fixed once it was sent. */
 export interface Msg {
   readonly gid: string;
-  /** Adds a target. It is called until it answers success; it cannot refuse. */
+  /** Adds a target. It is called until it answers success; it cannot refuse. A `Uint8Array` is sent as it is. */
   to(url: string, payload?: unknown): Msg;
+  to<In>(target: XaStep<In>, payload: NoInfer<In>): Msg;
   /** Adds all subscribers of a topic, as they are when the coordinator takes the message. */
   topic(name: string, payload?: unknown): Msg;
   /** Holds delivery back for so long after submission. Whole seconds, rounded up. */
@@ -67,7 +69,7 @@ export interface Msg {
 
 interface Target {
   readonly action: string;
-  readonly payload: string;
+  readonly payload: string | Uint8Array;
 }
 
 /** Starts a message; nothing is sent yet. */
@@ -85,9 +87,14 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
   const checkBackUrl = options.checkBackUrl ?? defaultCheckBackUrl;
   const it: Msg = {
     gid,
-    to: (url, payload) => change(() => targets.push({ action: url, payload: payloadText(payload, url) })),
+    to: <In>(target: string | XaStep<In>, payload?: In) =>
+      change(() => {
+        const reference = typeof target === "string" ? { url: target } : target;
+        // A target without a payload is one that takes none.
+        targets.push({ action: reference.url, payload: payloadOf(payload as In, reference.url, reference) });
+      }),
     topic: (name, payload) =>
-      change(() => targets.push({ action: `topic://${name}`, payload: payloadText(payload, `topic ${name}`) })),
+      change(() => targets.push({ action: `topic://${name}`, payload: payloadOf(payload, `topic ${name}`) })),
     delay: (duration) =>
       change(() => {
         delaySeconds = toSeconds(duration);

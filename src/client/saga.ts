@@ -9,7 +9,7 @@ import {
   type GlobalState,
   newGid,
   optionFields,
-  payloadText,
+  payloadOf,
   submitAndWait,
 } from "./global.js";
 import type { SagaStep } from "./step.js";
@@ -29,7 +29,7 @@ const stepsMax = 1_000;
 /** A saga being written. It cannot be changed once it was submitted; submitting again is harmless. */
 export interface Saga {
   readonly gid: string;
-  /** Adds a step. The payload is turned into JSON at once. */
+  /** Adds a step. The payload is turned into JSON at once; a `Uint8Array` is sent as it is. */
   step<In>(step: SagaStep<In>, payload: NoInfer<In>): Saga;
   step(step: SagaStep<undefined>): Saga;
   /** Runs steps side by side, as far as `order` allows; without it all at once. */
@@ -41,10 +41,16 @@ export interface Saga {
   submit(): Promise<GlobalState>;
 }
 
+interface PlannedStep {
+  readonly action: string;
+  readonly compensate: string;
+  readonly payload: string | Uint8Array;
+}
+
 /** Starts a saga; nothing is sent before `submit`. */
 export function saga(api: Api, options: SagaOptions = {}): Saga {
   const gid = checkGid(options.gid ?? newGid());
-  const steps: { readonly action: string; readonly compensate: string; readonly payload: string }[] = [];
+  const steps: PlannedStep[] = [];
   let order: SagaOrder | undefined;
   let body: ApiBody | undefined;
   const assertOpen = () => {
@@ -53,10 +59,12 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
   };
   const it: Saga = {
     gid,
-    step(step: SagaStep<never>, payload?: unknown) {
+    step<In>(step: SagaStep<In>, payload?: In) {
       assertOpen();
       const { action, compensate } = step;
-      steps.push({ action, compensate, payload: payloadText(payload, `step ${steps.length} (${action})`) });
+      // A step without a payload is one that takes none.
+      const sent = payloadOf(payload as In, `step ${steps.length} (${action})`, step);
+      steps.push({ action, compensate, payload: sent });
       return it;
     },
     parallel(wanted = {}) {
@@ -74,7 +82,7 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
 
 function sagaBody(
   gid: string,
-  steps: readonly { readonly action: string; readonly compensate: string; readonly payload: string }[],
+  steps: readonly PlannedStep[],
   order: SagaOrder | undefined,
   options: SagaOptions,
 ): ApiBody {

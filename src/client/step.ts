@@ -4,26 +4,36 @@
 /** Carries a type and nothing else; never present at run time. */
 declare const carried: unique symbol;
 
+/** How a payload becomes bytes where it is not sent as JSON: `grpcStep` and its like give references that have one. */
+interface Encoded<In> {
+  readonly encode?: (input: In) => Uint8Array;
+}
+
+/** The same, and how the answer's bytes become a value. */
+interface Coded<In, Out> extends Encoded<In> {
+  readonly decode?: (answer: Uint8Array) => Out;
+}
+
 /**
  * A saga step: called with a payload of type `In`; undone at `compensate` with the same payload. "" means: nothing to
  * call.
  */
-export interface SagaStep<In = unknown> {
+export interface SagaStep<In = unknown> extends Encoded<In> {
   readonly action: string;
   readonly compensate: string;
   readonly [carried]?: (input: In) => void;
 }
 
 /** A TCC step: tried by the initiator, which gets a value of type `Out`; confirmed or cancelled by the coordinator. */
-export interface TccStep<In = unknown, Out = unknown> {
+export interface TccStep<In = unknown, Out = unknown> extends Coded<In, Out> {
   readonly try: string;
   readonly confirm: string;
   readonly cancel: string;
   readonly [carried]?: (input: In) => Out;
 }
 
-/** An XA branch: one URL for all phases. */
-export interface XaStep<In = unknown, Out = unknown> {
+/** An address that is called: an XA branch (one URL for all phases), a message's target, a call of a workflow's step. */
+export interface XaStep<In = unknown, Out = unknown> extends Coded<In, Out> {
   readonly url: string;
   readonly [carried]?: (input: In) => Out;
 }

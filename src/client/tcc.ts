@@ -6,7 +6,7 @@ import { type Api, type ApiBody, accepted, Rejected } from "./api.js";
 import { callParticipant, type ParticipantAccess } from "./call.js";
 import { currentDelivery } from "./context.js";
 import { Failure, invalidInput, messageOf } from "./errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields, payloadText, submitAndWait } from "./global.js";
+import { checkGid, type GlobalOptions, newGid, optionFields, payloadOf, submitAndWait } from "./global.js";
 import type { BranchIdentity } from "./identity.js";
 import type { TccStep } from "./step.js";
 
@@ -62,7 +62,7 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
     gid,
     async call<In, Out>(step: TccStep<In, Out>, payload: NoInfer<In>) {
       const branchId = nextId();
-      const data = payloadText(payload, step.try);
+      const data = payloadOf<In>(payload, step.try, step);
       const branch: BranchIdentity = { gid, transType: "tcc", branchId, op: "try", dtm };
       const { confirm, cancel } = step;
       await accepted(
@@ -72,14 +72,8 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
         { signal },
       );
       // The participant's word is taken for its type; services check their inputs, not their callers' outputs.
-      return (await callParticipant(access, {
-        url: step.try,
-        branch,
-        body: data,
-        method: "POST",
-        headers,
-        signal,
-      })) as Out;
+      const call = { url: step.try, branch, body: data, method: "POST", headers, signal } as const;
+      return (await callParticipant(access, call, step)) as Out;
     },
   };
 }

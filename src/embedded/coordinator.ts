@@ -3,6 +3,7 @@
 // of their own.
 
 import type { ApiAnswer, ApiBody, Endpoint, Operation } from "../client/api.js";
+import { jsonBody } from "../client/http.js";
 import { Engine } from "../engine/engine.js";
 import type { EngineSettings } from "../engine/services.js";
 import { refusalOf } from "../gateway/failure.js";
@@ -62,7 +63,7 @@ export function embeddedCoordinator(ports: EmbeddedPorts, settings: EngineSettin
     if (route === undefined) throw new Error(`the coordinator has no operation ${operation}`);
     const text = (name: string) => (body[name] === undefined ? "" : String(body[name]));
     const request = {
-      body: new TextEncoder().encode(JSON.stringify(body)),
+      body: new TextEncoder().encode(jsonBody(body)),
       query: text,
       param: (name: string) => text(name === "topicName" ? "topic" : name),
       waiting: <R>(held: (until: AbortSignal) => Promise<R>) => held(signal),

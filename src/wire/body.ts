@@ -94,10 +94,23 @@ export function readSteps(steps: readonly unknown[] | undefined, limits: BodyLim
 function readPayloads(payloads: readonly unknown[] | undefined, limits: BodyLimits): readonly Uint8Array[] {
   if (payloads === undefined) return [];
   checkCount("payloads", payloads.length, limits);
-  return payloads.map((payload, i) => {
-    if (typeof payload !== "string") throw invalid(`payloads[${i}]`, classOf(payload), "text");
-    return payloadOf(`payloads[${i}]`, payload, limits);
-  });
+  return payloads.map((payload, i) => checkPayload(`payloads[${i}]`, bytesOf(`payloads[${i}]`, payload), limits));
+}
+
+/**
+ * Bytes of a payload in JSON: text, or `{"base64": "…"}` for what is no text, a protobuf message for instance. DTM knows
+ * the first only and refuses the second.
+ */
+export function bytesOf(field: string, payload: unknown): Uint8Array {
+  if (typeof payload === "string") return Buffer.from(payload, "utf8");
+  const { base64, ...others } = Object(payload) as { readonly base64?: unknown };
+  if (typeof base64 !== "string" || Object.keys(others).length > 0) {
+    throw invalid(field, classOf(payload), 'text, or {"base64": text}');
+  }
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(base64)) {
+    throw invalid(`${field}.base64`, "text that is no base64", "standard base64 with padding");
+  }
+  return Buffer.from(base64, "base64");
 }
 
 function checkCount(field: string, count: number, { branches }: BodyLimits): void {

@@ -4,7 +4,8 @@
  */
 import type { Registration } from "../core/input.js";
 import type { OpStatus, TransType } from "../core/transaction.js";
-import { checkPayload } from "./body.js";
+import { bytesOf, checkPayload } from "./body.js";
+import { textMapOf } from "./fields.js";
 import { readName } from "./identifier.js";
 import { invalid } from "./invalid.js";
 import type { InputLimits } from "./limits.js";
@@ -20,14 +21,16 @@ export interface BranchBody {
   readonly payload: Uint8Array;
 }
 
-/** The members of a JSON body as a branch. Names are in lower case. */
-export function branchBodyOf(members: Readonly<Record<string, string | undefined>>): BranchBody {
+/** The members of a JSON body as a branch: texts, but for `data`, which may be bytes. Names are in lower case. */
+export function branchBodyOf(fields: object): BranchBody {
+  const { data, ...texts } = fields as { readonly data?: unknown };
+  const members: Readonly<Record<string, string | undefined>> = textMapOf(texts, "");
   return {
     gid: members.gid ?? "",
     transType: members.trans_type ?? "",
     branchId: members.branch_id ?? "",
     data: members,
-    payload: Buffer.from(members.data ?? "", "utf8"),
+    payload: bytesOf("data", data ?? ""),
   };
 }
 

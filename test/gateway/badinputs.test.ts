@@ -158,6 +158,10 @@ describe("type, steps and payloads", () => {
   });
   it("21: a payload that is no text is 400", async () => {
     for (const payload of [1, null, {}, ["x"]]) await badSaga({ payloads: [payload] }, 400, /^payloads\[0\]/);
+    for (const base64 of [1, "a", "a===", "????", "AAA"]) {
+      await badSaga({ payloads: [{ base64 }] }, 400, /^payloads\[0\]/);
+    }
+    await badSaga({ payloads: [{ base64: "AAAA", more: 1 }] }, 400, /^payloads\[0\]/);
     await badSaga({ steps: [{ action: 1 }] }, 400, /^steps\[0\]\.action/);
     await badSaga({ steps: ["http://a.test"] }, 400, /^steps\[0\]/);
   });
@@ -166,6 +170,9 @@ describe("type, steps and payloads", () => {
     expect((await c.post("submit", sagaBody(freshGid(), { payloads: ["x".repeat(mib)] }))).status).toBe(200);
     await badSaga({ payloads: ["x".repeat(mib + 1)] }, 413, /^payloads\[0\]/);
     await badSaga({ payloads: ["ä".repeat(mib / 2 + 1)] }, 413);
+    const bytes = (count: number) => ({ base64: Buffer.alloc(count, 0xff).toString("base64") });
+    expect((await c.post("submit", sagaBody(freshGid(), { payloads: [bytes(mib)] }))).status).toBe(200);
+    await badSaga({ payloads: [bytes(mib + 1)] }, 413, /^payloads\[0\]/);
     const branch = { gid: "x", trans_type: "tcc", branch_id: "01", data: "x".repeat(mib + 1) };
     refusedAs(await c.post("registerBranch", branch), 413, /^data/);
   });

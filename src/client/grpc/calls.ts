@@ -37,8 +37,8 @@ export function grpcCalls(options: GrpcCallsOptions = {}): ParticipantTransport 
       const [, scheme, host = "", method = ""] = form.exec(call.url) ?? [];
       const client = clientOf(scheme === "grpcs", host);
       try {
-        const reply = await unary(client, method, Buffer.from(call.body, "utf8"), signal, metadataOf(call));
-        return { status: 200, text: reply.toString("utf8") };
+        const reply = await unary(client, method, Buffer.from(call.body), signal, metadataOf(call));
+        return { status: 200, text: reply.toString("utf8"), bytes: reply };
       } catch (error) {
         const { code, details } = error as Partial<ServiceError>;
         const answer = typeof code === "number" ? answerOf(code, details ?? "") : undefined;

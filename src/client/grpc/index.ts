@@ -3,3 +3,4 @@
 export { type GrpcCallsOptions, grpcCalls } from "./calls.js";
 export { type GrpcEndpointOptions, grpcEndpoint } from "./endpoint.js";
 export { addRoutes, deliveryOf, participantMethod } from "./participants.js";
+export { grpcMethod, grpcStep, grpcTccStep } from "./steps.js";

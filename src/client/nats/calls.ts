@@ -4,9 +4,11 @@
 import type { NatsConnection } from "nats";
 import type { ParticipantTransport } from "../call.js";
 import type { BranchIdentity } from "../identity.js";
+import { classifyHttp } from "../result.js";
 import { natsRequest } from "./endpoint.js";
 
 const scheme = "nats://";
+const statuses = { success: 200, failure: 409, ongoing: 425, unknown: 500 } as const;
 
 /** Lets a client call NATS participants: `createClient({ participants: [natsCalls(connection)] })`. */
 export function natsCalls(connection: NatsConnection): ParticipantTransport {
@@ -15,8 +17,11 @@ export function natsCalls(connection: NatsConnection): ParticipantTransport {
     async call({ url, branch, body, headers }, signal) {
       const named = { ...headers, ...branchHeaders(branch) };
       const reply = await natsRequest(connection, url.slice(scheme.length), body, named, signal);
-      const status = reply.headers?.get("Status") || reply.headers?.get("Nats-Service-Error-Code") || "200";
-      return { status: Number(status), text: reply.string() || (reply.headers?.get("Nats-Service-Error") ?? "") };
+      const word = reply.headers?.get("Status") || reply.headers?.get("Nats-Service-Error-Code") || "";
+      const text = reply.string() || (reply.headers?.get("Nats-Service-Error") ?? "");
+      // A service that gives no status says DTM's words in its text, as the coordinator reads it.
+      const status = word === "" ? statuses[classifyHttp(200, text)] : Number(word);
+      return { status, text, bytes: reply.data };
     },
   };
 }

@@ -4,6 +4,7 @@
 import { headers, type Msg, type NatsConnection } from "nats";
 import type { ApiAnswer, ApiBody, Endpoint } from "../api.js";
 import { invalidInput } from "../errors.js";
+import { jsonBody } from "../http.js";
 
 /** Settings of a NATS endpoint. */
 export interface NatsEndpointOptions {
@@ -20,7 +21,7 @@ export function natsEndpoint(connection: NatsConnection, options: NatsEndpointOp
   return {
     address: `nats://${prefix}.api`,
     async call(operation, body, signal) {
-      const message = await natsRequest(connection, `${prefix}.api.${operation}`, JSON.stringify(body), {}, signal);
+      const message = await natsRequest(connection, `${prefix}.api.${operation}`, jsonBody(body), {}, signal);
       return answerOf(message);
     },
   };
@@ -47,7 +48,7 @@ const waitMsMax = 3_600_000;
 export function natsRequest(
   connection: NatsConnection,
   subject: string,
-  text: string,
+  payload: string | Uint8Array,
   named: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<Msg> {
@@ -58,7 +59,7 @@ export function natsRequest(
     if (signal.aborted) return stop();
     signal.addEventListener("abort", stop, { once: true });
     connection
-      .request(subject, text, { timeout: waitMsMax, headers: all })
+      .request(subject, payload, { timeout: waitMsMax, headers: all })
       .then(resolve, reject)
       .finally(() => signal.removeEventListener("abort", stop));
   });

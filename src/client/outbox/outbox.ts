@@ -122,6 +122,9 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
           ...{ gid, hint: "to: a URL or topic://name; key: what its order depends on, an order's number for instance" },
         });
       }
+      if (payload instanceof Uint8Array) {
+        throw invalidInput("an outbox keeps JSON, not bytes", { gid, hint: "give the message as plain data" });
+      }
       await library.statements(tx).exec(
         `insert into ${table} (gid, order_key, target, payload) values (?, ?, ?, ?)`,
         // Without a key of its own a message waits for nobody.

@@ -8,8 +8,9 @@ import type { Guard } from "../barrier/guard.js";
 import { callParticipant, type ParticipantAccess } from "../call.js";
 import { handling } from "../context.js";
 import { type Failure, findBranded, invalidInput, isFailure, messageOf, NonDeterminism, Ongoing } from "../errors.js";
-import { payloadText } from "../global.js";
+import { payloadOf } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
+import type { XaStep } from "../step.js";
 import { branchIds } from "../tcc.js";
 import { failedRecord, type Records, replayed, type StepRecord } from "./record.js";
 import { fromPlain, toPlain } from "./value.js";
@@ -23,6 +24,8 @@ export interface StepScope {
    * says.
    */
   call<Out = unknown>(url: string, payload?: unknown, headers?: Readonly<Record<string, string>>): Promise<Out>;
+  /** The same with messages of a kind of their own: `grpcMethod`. */
+  call<In, Out>(to: XaStep<In, Out>, payload: NoInfer<In>, headers?: Readonly<Record<string, string>>): Promise<Out>;
 }
 
 /** A step with what undoes it, and what is done once the whole workflow has succeeded. */
@@ -248,11 +251,14 @@ class Run {
     const scope: StepScope = {
       branch,
       delivery,
-      async call<Out>(url: string, payload: unknown, own?: Readonly<Record<string, string>>) {
-        const body = payloadText(payload, url);
+      async call<In, Out>(to: string | XaStep<In, Out>, payload: In, own?: Readonly<Record<string, string>>) {
+        const reference = typeof to === "string" ? { url: to } : to;
+        const { url } = reference;
+        const body = payloadOf(payload, url, reference);
         if (started !== undefined) started.called = true;
+        const call = { url, branch, body, headers: { ...headers, ...own }, signal };
         // The participant's word is taken for its type.
-        return (await callParticipant(access, { url, branch, body, headers: { ...headers, ...own }, signal })) as Out;
+        return (await callParticipant(access, call, reference)) as Out;
       },
     };
     return handling(delivery, async () => work(scope));

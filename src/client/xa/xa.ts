@@ -3,7 +3,7 @@
 
 import { callParticipant } from "../call.js";
 import { invalidInput } from "../errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields, payloadText } from "../global.js";
+import { checkGid, type GlobalOptions, newGid, optionFields, payloadOf } from "../global.js";
 import type { XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
 
@@ -28,11 +28,12 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
   const open: Xa = {
     gid,
     async call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>) {
-      const url = typeof step === "string" ? step : step.url;
+      const reference = typeof step === "string" ? { url: step } : step;
+      const { url } = reference;
       const branch = { gid, transType: "xa", branchId: nextId(), op: "action", dtm, phase2Url: url };
-      const body = payloadText(payload, url);
+      const body = payloadOf<In>(payload, url, reference);
       // The participant's word is taken for its type.
-      return (await callParticipant(access, { url, branch, body, method: "POST", headers, signal })) as Out;
+      return (await callParticipant(access, { url, branch, body, method: "POST", headers, signal }, reference)) as Out;
     },
   };
   const body = { gid, trans_type: "xa", ...optionFields(options), protocol: "http" };

@@ -4,7 +4,7 @@
 import type { Reply } from "../../core/input.js";
 import { readBody, type TransactionBody } from "../../wire/body.js";
 import { branchesJson, progressesJson, transactionJson, withoutResultWords } from "../../wire/encode.js";
-import { readText, textMapOf } from "../../wire/fields.js";
+import { readText } from "../../wire/fields.js";
 import { parseObject } from "../../wire/json.js";
 import type { InputLimits } from "../../wire/limits.js";
 import { branchBodyOf } from "../../wire/registration.js";
@@ -54,7 +54,7 @@ function transactionRoutes({ operations, limits, nowMs }: DtmDeps): readonly Rou
   const bodyOf = ({ body }: HttpRequest): TransactionBody => readBody(parseObject(body, limits), limits);
   const gidOf = ({ body }: HttpRequest): string => readText(parseObject(body, limits), "gid");
   const register = async ({ body }: HttpRequest) =>
-    replyAnswer(await operations.registerBranch(branchBodyOf(textMapOf(parseObject(body, limits), ""))));
+    replyAnswer(await operations.registerBranch(branchBodyOf(parseObject(body, limits))));
   return [
     post("submit", async (request) => {
       const body = bodyOf(request);

@@ -6,7 +6,6 @@ import { type ErrorCode, errors } from "../../core/errors.js";
 import type { Refusal, Reply } from "../../core/input.js";
 import type { Log } from "../../ports/observer.js";
 import { readBody } from "../../wire/body.js";
-import { textMapOf } from "../../wire/fields.js";
 import { InvalidInput } from "../../wire/invalid.js";
 import { fieldsOf, parseJson } from "../../wire/json.js";
 import type { InputLimits } from "../../wire/limits.js";
@@ -81,10 +80,7 @@ function methodsOf({ operations, limits }: JsonRpcDeps): ReadonlyMap<string, Met
         return request.waiting((signal) => operations.abort(body, signal));
       },
     ],
-    [
-      "registerBranch",
-      async (params) => operations.registerBranch(branchBodyOf(textMapOf(fieldsOf(params, "params"), ""))),
-    ],
+    ["registerBranch", async (params) => operations.registerBranch(branchBodyOf(fieldsOf(params, "params")))],
   ]);
 }
 

@@ -5,7 +5,7 @@ import { type Refusal, type Reply, refused } from "../../core/input.js";
 import { type Status, statuses } from "../../core/transaction.js";
 import { readBody } from "../../wire/body.js";
 import { branchesJson, headJson, type Json, keyValueJson, progressesJson, transactionJson } from "../../wire/encode.js";
-import { readBoolean, readNumber, readText, textMapOf } from "../../wire/fields.js";
+import { readBoolean, readNumber, readText } from "../../wire/fields.js";
 import { historyJson } from "../../wire/history.js";
 import { invalid } from "../../wire/invalid.js";
 import type { Fields } from "../../wire/json.js";
@@ -46,7 +46,7 @@ function changes({ operations, limits, nowMs }: TableDeps): Readonly<Record<stri
     prepare: async (fields) => plain(await operations.prepare(readBody(fields, limits))),
     submit: async (fields, signal) => plain(await operations.submit(readBody(fields, limits), signal)),
     abort: async (fields, signal) => plain(await operations.abort(readBody(fields, limits), signal)),
-    registerBranch: async (fields) => plain(await operations.registerBranch(branchBodyOf(textMapOf(fields, "")))),
+    registerBranch: async (fields) => plain(await operations.registerBranch(branchBodyOf(fields))),
     async prepareWorkflow(fields) {
       const reply = await operations.prepareWorkflow(readBody(fields, limits));
       if (reply.kind !== "transaction" || reply.transaction === undefined) return plain(reply);

@@ -205,7 +205,17 @@ export const transactionBody = Type.Object({
       }),
     ),
   ),
-  payloads: Type.Optional(Type.Array(Type.String())),
+  payloads: Type.Optional(
+    Type.Array(
+      Type.Union([
+        Type.String(),
+        Type.Object(
+          { base64: Type.String() },
+          { description: "Bytes that are no text, for participants behind gRPC. DTM's own server has no such form." },
+        ),
+      ]),
+    ),
+  ),
   query_prepared: Type.Optional(Type.String()),
   custom_data: Type.Optional(Type.String({ description: "JSON text." })),
   rollback_reason: Type.Optional(Type.String()),

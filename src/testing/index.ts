@@ -2,6 +2,7 @@
 // made to fail.
 
 export { type MemoryBarrier, type MemoryTx, memoryBarrier } from "../client/barrier/memory.js";
+export { memoryXa } from "../client/xa/memory.js";
 export {
   AtomicityError,
   type AtomicOptions,

@@ -70,7 +70,7 @@ export class Network {
   readonly #refusing = new Set<string>();
   #inFlight = 0;
   readonly #initiator: Life = { isOver: false };
-  /** Code that runs because the coordinator called is a process of its own: the initiator's death is not its. */
+  /** A participant's handler is a process of its own: the initiator's death is not its, nor its own the initiator's. */
   readonly #lives = new AsyncLocalStorage<Life>();
 
   constructor(plan: Plan, parties: Parties) {
@@ -112,6 +112,7 @@ export class Network {
 
   async #befall(exchange: Exchange, fault: Fault): Promise<Answered> {
     const { label, op } = exchange;
+    const who = this.#life === this.#initiator ? "the initiator" : "the participant";
     const lost = (what: string): never => {
       this.story.push(`${label}: ${what}`);
       throw new ConnectionLost(fault);
@@ -146,11 +147,11 @@ export class Network {
       }
       case "initiator dies before":
         this.#life.isOver = true;
-        return lost("the initiator dies before it asks");
+        return lost(`${who} dies before it asks`);
       case "initiator dies after": {
         const { status } = await this.#busily(exchange);
         this.#life.isOver = true;
-        return lost(`answered ${status}, but the initiator has died`);
+        return lost(`answered ${status}, but ${who} has died`);
       }
     }
   }
@@ -177,11 +178,11 @@ export class Network {
   }
 
   /** A request to the coordinator may be held there until time passes, so it does not count as busy. */
-  async #busily({ from, op, deliver }: Exchange): Promise<Answered> {
+  async #busily({ op, deliver }: Exchange): Promise<Answered> {
     const counts = op === undefined ? 0 : 1;
     this.#inFlight += counts;
     try {
-      return await (from === "initiator" ? deliver() : this.#lives.run({ isOver: false }, deliver));
+      return await (op === undefined ? deliver() : this.#lives.run({ isOver: false }, deliver));
     } finally {
       this.#inFlight -= counts;
     }

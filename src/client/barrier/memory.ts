@@ -3,7 +3,7 @@
 // broken.
 // It is the reference model for the database adapters, and serves tests and embedded use. Nothing is durable.
 
-import { BarrierError, LocksLost } from "../errors.js";
+import { BarrierError, LocksLost, Ongoing } from "../errors.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
 import { type BarrierStore, createGuard, type Guard } from "./guard.js";
 
@@ -21,6 +21,17 @@ export interface MemoryBarrier extends Guard<MemoryTx> {
   readonly values: ReadonlyMap<string, unknown>;
   /** The store under the guard. */
   readonly store: BarrierStore<MemoryTx>;
+  /** Opens a transaction that the caller ends, once. */
+  begin(): OpenMemoryTx;
+}
+
+/** A transaction in its owner's hands. */
+export interface OpenMemoryTx {
+  readonly tx: MemoryTx;
+  /** Does not wait for a row that another transaction holds: rejects with `Ongoing`. */
+  readonly rows: BarrierRows;
+  commit(): void;
+  rollback(): void;
 }
 
 /** Length-prefixed, so that no two keys share a text whatever characters the ids have. */
@@ -68,6 +79,13 @@ class Transaction implements MemoryTx {
     this.#values.set(key, change(this.get(key)));
   }
 
+  /** Throws `Ongoing` if an insert of the row would have to wait. */
+  refuseToWait(row: BarrierRow): void {
+    const held = this.#database.locks.get(`row ${barrierKeyText(row)}`);
+    if (held === undefined || held.owner === this) return;
+    throw new Ongoing("another delivery of this branch is still in its transaction");
+  }
+
   async insertIgnore(row: BarrierRow): Promise<boolean> {
     const key = barrierKeyText(row);
     await this.#lock(`row ${key}`);
@@ -101,8 +119,9 @@ class Transaction implements MemoryTx {
     this.rollback();
   }
 
-  /** Forgets what is staged and lets the waiting ones go on. */
+  /** Forgets what is staged and lets the waiting ones go on. A second time it does nothing. */
   rollback(): void {
+    if (!this.#open) return;
     this.#open = false;
     for (const name of this.#held) this.#database.locks.delete(name);
     this.#release();
@@ -169,6 +188,14 @@ export function memoryBarrier(options: { readonly remember?: boolean } = {}): Me
     rows,
     values,
     store: asMemoryStore(store),
+    begin() {
+      const tx = new Transaction(database);
+      const insertIgnore = async (row: BarrierRow) => {
+        tx.refuseToWait(row);
+        return tx.insertIgnore(row);
+      };
+      return { tx, rows: { ...rowsOf(tx), insertIgnore }, commit: () => tx.commit(), rollback: () => tx.rollback() };
+    },
   };
 }
 

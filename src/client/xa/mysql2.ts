@@ -3,7 +3,7 @@
 
 import type { Connection, Pool, RowDataPacket } from "mysql2/promise";
 import { mysqlLibrary } from "../barrier/mysql2.js";
-import { type SqlBarrierOptions, type SqlDialect, sqlDialect } from "../barrier/sql.js";
+import { hastyRows, type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase, XaSession } from "./branch.js";
 
 /** XAER_NOTA: the xid is not known (any more). */
@@ -15,7 +15,7 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
   const library = mysqlLibrary(pool);
   return {
     xidBytesMax: 64,
-    begin: (xid) => begin(pool, dialect, xid),
+    begin: (xid) => begin(pool, xid, (connection) => hastyRows(dialect, library.statements(connection))),
     async finish(xid, op) {
       try {
         await pool.query(`xa ${op} '${xid}'`);
@@ -28,14 +28,8 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
     take: (row) =>
       library.transaction(async (connection) => {
         const sql = library.statements(connection);
-        return dialect
-          .underLockTimeout(sql, 3, async () => {
-            await dialect.rows(sql).insertIgnore(row);
-            return dialect.rows(sql).reason(row);
-          })
-          .catch((error: unknown) => {
-            throw dialect.explain(error);
-          });
+        await hastyRows(dialect, sql).insertIgnore(row);
+        return dialect.rows(sql).reason(row);
       }),
     reason: (row) => library.transaction((connection) => dialect.rows(library.statements(connection)).reason(row)),
     async prepared() {
@@ -45,27 +39,31 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
       return ours.map(({ data }) => String(data));
     },
   };
+}
 
-  async function begin(of: Pool, over: SqlDialect, xid: string): Promise<XaSession<Connection>> {
-    const connection = await of.getConnection();
-    try {
-      await connection.query(`xa start '${xid}'`);
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
-    return {
-      tx: connection,
-      rows: over.rows(library.statements(connection)),
-      async prepare() {
-        await connection.query(`xa end '${xid}'`);
-        await connection.query(`xa prepare '${xid}'`);
-      },
-      async rollback() {
-        await connection.query(`xa end '${xid}'`);
-        await connection.query(`xa rollback '${xid}'`);
-      },
-      end: async () => connection.destroy(),
-    };
+async function begin(
+  pool: Pool,
+  xid: string,
+  rows: (connection: Connection) => XaSession<Connection>["rows"],
+): Promise<XaSession<Connection>> {
+  const connection = await pool.getConnection();
+  try {
+    await connection.query(`xa start '${xid}'`);
+  } catch (error) {
+    connection.destroy();
+    throw error;
   }
+  return {
+    tx: connection,
+    rows: rows(connection),
+    async prepare() {
+      await connection.query(`xa end '${xid}'`);
+      await connection.query(`xa prepare '${xid}'`);
+    },
+    async rollback() {
+      await connection.query(`xa end '${xid}'`);
+      await connection.query(`xa rollback '${xid}'`);
+    },
+    end: async () => connection.destroy(),
+  };
 }

@@ -2,7 +2,7 @@
 
 import type { ClientBase, Pool } from "pg";
 import { postgresLibrary } from "../barrier/pg.js";
-import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
+import { hastyRows, type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase } from "./branch.js";
 
 /** undefined_object: no such prepared transaction. */
@@ -22,7 +22,7 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
       });
       return {
         tx: client,
-        rows: dialect.rows(library.statements(client)),
+        rows: hastyRows(dialect, library.statements(client)),
         async prepare() {
           await client.query(`prepare transaction '${xid}'`);
         },
@@ -45,13 +45,8 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
     take: (row) =>
       library.transaction(async (client) => {
         const sql = library.statements(client);
-        const taken = dialect.underLockTimeout(sql, 3, async () => {
-          await dialect.rows(sql).insertIgnore(row);
-          return dialect.rows(sql).reason(row);
-        });
-        return taken.catch((error: unknown) => {
-          throw dialect.explain(error);
-        });
+        await hastyRows(dialect, sql).insertIgnore(row);
+        return dialect.rows(sql).reason(row);
       }),
     reason: (row) => library.transaction((client) => dialect.rows(library.statements(client)).reason(row)),
     async prepared() {

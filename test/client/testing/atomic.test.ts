@@ -13,11 +13,13 @@ import {
   route,
   workflow,
 } from "../../../src/client/index.js";
+import { xaRoute } from "../../../src/client/xa/index.js";
 import {
   type Ended,
   expectAtomic,
   type MemoryTx,
   memoryBarrier,
+  memoryXa,
   participantUrl,
   type Stage,
 } from "../../../src/testing/index.js";
@@ -317,5 +319,54 @@ describe("expectAtomic", () => {
 
   it("catches a workflow whose local step runs again when its record was lost", async () => {
     await expect(expectAtomic(flows(false))).rejects.toThrow(/not atomic with/);
+  });
+
+  type Work = (tx: MemoryTx, one: Bank) => Promise<void>;
+  /** `from` is one branch, `to` the other; `debit` is what the first does. */
+  const branches =
+    (debit: Work, bend: (route: Route) => Route = (route) => route) =>
+    async (): Promise<Stage> => {
+      const one = bank();
+      await one.start();
+      const [here, there] = [memoryXa(one.here), memoryXa(one.there)];
+      const routes: Route[] = [];
+      return {
+        routes,
+        async run(client) {
+          const from = xaRoute("/from", { database: here, client }, (tx) => debit(tx, one));
+          const to = xaRoute("/to", { database: there, client }, (tx) => move(tx, "to", 30));
+          routes.push(bend(from), to);
+          await client.xa({ gid: "order-1", wait: "1h" }, async (xa) => {
+            await xa.call(`${participantUrl}/from`, {});
+            await xa.call(`${participantUrl}/to`, {});
+          });
+        },
+        async invariant(ended) {
+          one.invariant(ended);
+          expect([await here.prepared(), await there.prepared()], "nothing stays prepared").toEqual([[], []]);
+        },
+      };
+    };
+
+  it("has nothing against XA branches, whoever dies", async () => {
+    const report = await expectAtomic(branches((tx) => move(tx, "from", -30)));
+    expect(report.exchanges).toBe(8);
+    expect(report.faults["initiator dies after"]).toBeGreaterThan(0);
+  });
+
+  it("catches an XA branch that works outside of its transaction", async () => {
+    const outside = branches((_tx, { here }) => here.transaction((tx) => move(tx, "from", -30)));
+    await expect(expectAtomic(outside)).rejects.toThrow(/not atomic with/);
+  });
+
+  it("catches an XA branch that does not do what phase two asks for", async () => {
+    const silent = branches(
+      (tx) => move(tx, "from", -30),
+      ({ path, handle }) => ({
+        path,
+        handle: async (incoming) => (/op=commit/.test(incoming.url) ? { status: 200, body: "{}" } : handle(incoming)),
+      }),
+    );
+    await expect(expectAtomic(silent)).rejects.toThrow(/not atomic with no fault at all/);
   });
 });

@@ -3,6 +3,7 @@
 // the same for all.
 
 import { invalidInput, TandemError } from "./errors.js";
+import { type Telemetry, untold } from "./telemetry.js";
 
 /**
  * Operations of DTM's API. `newGid` and `query` read; all others may be repeated with the same content without harm.
@@ -54,6 +55,7 @@ export interface ClientClock {
 /** The coordinator behind all its endpoints. */
 export interface Api {
   readonly clock: ClientClock;
+  readonly telemetry: Telemetry;
   /**
    * Resolves with the answer that an endpoint gave. Asks again, at another endpoint, after a lost connection and after
    * 502, 503, 504; rejects with DTX_UNREACHABLE when that did not help either: then the request may or may not have
@@ -84,6 +86,7 @@ export function failover(
   endpoints: readonly Endpoint[],
   policy: RetryPolicy = defaultRetry,
   clock: ClientClock = realClock,
+  telemetry: Telemetry = untold,
 ): Api {
   if (endpoints.length === 0) {
     const hint = 'write createClient({ endpoints: ["http://host:36789"] })';
@@ -101,6 +104,7 @@ export function failover(
 
   return {
     clock,
+    telemetry,
     async call(operation, body, options = {}) {
       const deadline = clock.nowMs() + policy.totalMs;
       for (let count = 1; ; count++) {

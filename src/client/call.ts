@@ -5,6 +5,7 @@ import { Failure, invalidInput, Ongoing, TandemError } from "./errors.js";
 import type { Fetch } from "./http.js";
 import type { BranchIdentity } from "./identity.js";
 import { classifyHttp } from "./result.js";
+import type { Telemetry } from "./telemetry.js";
 
 /** One call of a participant. */
 export interface ParticipantCall {
@@ -42,16 +43,29 @@ export interface ParticipantAccess {
   readonly timeoutMs: number;
   /** Maps a URL to one reachable from here; the coordinator still gets the original. */
   readonly rewriteUrl: (url: string) => string;
+  readonly telemetry: Telemetry;
 }
 
 /**
  * The value a participant answered: parsed JSON, or the text if it is none. Rejects with `Failure` (carrying
  * `details`), `Ongoing`, or DTX_UNREACHABLE for everything that is neither yes nor no.
  */
-export async function callParticipant(
+export function callParticipant(
   access: ParticipantAccess,
   call: ParticipantCall,
-  { decode }: { readonly decode?: (answer: Uint8Array) => unknown } = {},
+  codec: { readonly decode?: (answer: Uint8Array) => unknown } = {},
+): Promise<unknown> {
+  const { telemetry } = access;
+  const { gid, branchId, op } = call.branch;
+  return telemetry.during({ name: op, gid, branchId, op, url: call.url }, () =>
+    ask(access, { ...call, headers: { ...telemetry.headers(), ...call.headers } }, codec),
+  );
+}
+
+async function ask(
+  access: ParticipantAccess,
+  call: ParticipantCall,
+  { decode }: { readonly decode?: (answer: Uint8Array) => unknown },
 ): Promise<unknown> {
   const { gid, branchId } = call.branch;
   const url = access.rewriteUrl(call.url);

@@ -17,6 +17,7 @@ import { type Fetch, httpEndpoint } from "./http.js";
 import { type Msg, type MsgOptions, msg } from "./msg.js";
 import { type Saga, type SagaOptions, saga } from "./saga.js";
 import { type Initiator, type Tcc, tcc } from "./tcc.js";
+import type { Telemetry } from "./telemetry.js";
 import { type Workflow, type Workflows, type WorkflowsOptions, workflows } from "./workflow/workflow.js";
 import { type Xa, xa } from "./xa/xa.js";
 
@@ -39,6 +40,8 @@ export interface ClientOptions {
   readonly participants?: readonly ParticipantTransport[];
   /** Maps a participant's URL to one reachable from this process. */
   readonly rewriteUrl?: (url: string) => string;
+  /** Follows transactions, calls and steps: `openTelemetry()` of `tandem/opentelemetry`. */
+  readonly telemetry?: Telemetry;
 }
 
 /** Starts global transactions. Ends by `close`, or at the end of an `await using` block. */
@@ -55,6 +58,11 @@ export interface Client extends AsyncDisposable {
   workflows(list: readonly Workflow<never, unknown>[], options: WorkflowsOptions): Workflows;
   /** How a transaction stands; `undefined` if the coordinator does not know the gid. */
   query(gid: string, options?: Pick<GlobalOptions, "signal">): Promise<GlobalState | undefined>;
+  /**
+   * For a service's start: rejects with all that is wrong with the coordinator's addresses and this service's
+   * check-back, which otherwise shows only when something has crashed.
+   */
+  selfCheck(): Promise<void>;
   /** A new gid, made here: lower case, sortable by time, 26 characters. */
   newGid(): string;
   /** Adds a URL to a topic's subscribers. */
@@ -69,10 +77,12 @@ export interface Client extends AsyncDisposable {
 export function createClient(options: ClientOptions): Client {
   const fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init));
   const endpoints = options.endpoints.map((one) => (typeof one === "string" ? httpEndpoint(one, fetch) : one));
-  const api = failover(endpoints, { ...defaultRetry, ...options.retry }, options.clock);
+  const { telemetry } = options;
+  const api = failover(endpoints, { ...defaultRetry, ...options.retry }, options.clock, telemetry);
   const rewriteUrl = options.rewriteUrl ?? ((url: string) => url);
   const transports = options.participants ?? [];
-  const access: ParticipantAccess = { fetch, transports, rewriteUrl, timeoutMs: toMs(options.callTimeout ?? "10s") };
+  const timeoutMs = toMs(options.callTimeout ?? "10s");
+  const access: ParticipantAccess = { fetch, transports, rewriteUrl, timeoutMs, telemetry: api.telemetry };
   const initiator: Initiator = { api, access, address: options.address ?? endpoints[0]!.address };
   const close = async () => {
     await Promise.all([api.close(), ...transports.map((one) => one.close?.())]);
@@ -84,6 +94,7 @@ export function createClient(options: ClientOptions): Client {
     msg: (msgOptions = {}) => msg(initiator, msgOptions, options.checkBackUrl),
     workflows: (list, workflowsOptions) => workflows(initiator, list, workflowsOptions),
     query: (gid, queryOptions) => queryState(api, gid, queryOptions),
+    selfCheck: async () => (await import("./selfcheck.js")).selfCheck(endpoints, initiator, options.checkBackUrl),
     newGid,
     async subscribe(topic, url, remark = "") {
       await accepted(api, "subscribe", { topic, url, remark });

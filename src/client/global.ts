@@ -82,14 +82,15 @@ export function payloadText(payload: unknown, where: string): string {
 }
 
 /** The members of a request body that come from the options; absent ones stay absent. */
-export function optionFields(options: GlobalOptions): ApiBody {
+export function optionFields({ telemetry }: Pick<Api, "telemetry">, options: GlobalOptions): ApiBody {
   const fields: Record<string, unknown> = {};
   if (options.wait !== undefined) fields.wait_result = true;
   if (options.timeoutToFail !== undefined) fields.timeout_to_fail = atLeastOne(options.timeoutToFail, "timeoutToFail");
   if (options.requestTimeout !== undefined)
     fields.request_timeout = atLeastOne(options.requestTimeout, "requestTimeout");
   if (options.retryInterval !== undefined) fields.retry_interval = atLeastOne(options.retryInterval, "retryInterval");
-  if (options.headers !== undefined) fields.branch_headers = options.headers;
+  const headers = { ...telemetry.headers(), ...options.headers };
+  if (Object.keys(headers).length > 0) fields.branch_headers = headers;
   return fields;
 }
 

@@ -84,6 +84,7 @@ export {
 export type { Saga, SagaOptions, SagaOrder } from "./saga.js";
 export type { SagaStep, TccStep, XaStep } from "./step.js";
 export type { Tcc } from "./tcc.js";
+export type { Activity, Telemetry } from "./telemetry.js";
 export type { Flow, RecalledTxStep, Step, StepScope, TxStep } from "./workflow/flow.js";
 export { type Workflow, type Workflows, type WorkflowsOptions, workflow } from "./workflow/workflow.js";
 export type { Xa } from "./xa/xa.js";

@@ -1,13 +1,11 @@
 // Two-phase message: "this happens if and only if my local transaction commits". prepare, then the local transaction
 // with its barrier row, then submit; if the initiator dies in between, the coordinator asks its check-back route.
 
-import { type Api, type ApiBody, accepted } from "./api.js";
-import type { CheckBack } from "./barrier/core.js";
-import { barrierFrom, type Delivery } from "./barrier/delivery.js";
+import type { Api, ApiBody } from "./api.js";
+import type { Delivery } from "./barrier/delivery.js";
 import type { Guard } from "./barrier/guard.js";
-import { callParticipant } from "./call.js";
 import { type Duration, toSeconds } from "./duration.js";
-import { invalidInput, isFailure, messageOf, TandemError } from "./errors.js";
+import { invalidInput, TandemError } from "./errors.js";
 import {
   checkGid,
   type GlobalOptions,
@@ -83,7 +81,9 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
     apply();
     return it;
   };
-  const sealed = (checkBackUrl?: string) => (body ??= msgBody(gid, targets, delaySeconds, options, checkBackUrl));
+  const { api } = initiator;
+  const sealed = (checkBackUrl?: string) => (body ??= msgBody(api, gid, targets, delaySeconds, options, checkBackUrl));
+  const during = <T>(work: () => Promise<T>) => api.telemetry.during({ name: "msg", gid }, work);
   const checkBackUrl = options.checkBackUrl ?? defaultCheckBackUrl;
   const it: Msg = {
     gid,
@@ -99,24 +99,31 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
       change(() => {
         delaySeconds = toSeconds(duration);
       }),
-    submit: () => submitAndWait(initiator.api, sealed(), options),
+    submit: () => during(async () => submitAndWait(api, sealed(), options)),
     commitWith: (guard, work) => {
       const run = async (delivery: Delivery) => {
         const result = await guard.run(delivery, work);
         if (result.kind === "executed") return result.value;
         throw new TandemError("DTX_BARRIER", `the local transaction of ${gid} was ${result.kind}`, { gid });
       };
-      return commitAndSubmit(initiator, options, sealed(needed(checkBackUrl, gid)), run, () =>
-        guard.queryPrepared({ gid, trans_type: "msg", branch_id: messageBranch.branchId, op: messageBranch.op }),
-      );
+      const url = needed(checkBackUrl, gid);
+      const check = () => guard.queryPrepared({ gid, transType: "msg", ...messageBranch });
+      return during(async () => (await machinery()).commitAndSubmit(api, options, sealed(url), run, check));
     },
     doAndSubmit: (work) => {
       const url = needed(checkBackUrl, gid);
-      return commitAndSubmit(initiator, options, sealed(url), work, () => askCheckBack(initiator, options, url, gid));
+      return during(async () => {
+        const { askCheckBack, commitAndSubmit } = await machinery();
+        const check = () => askCheckBack(initiator, options, url, gid);
+        return commitAndSubmit(api, options, sealed(url), work, check);
+      });
     },
   };
   return it;
 }
+
+/** Loaded for the first message with a local transaction. */
+const machinery = () => import("./localtx.js");
 
 function needed(checkBackUrl: string | undefined, gid: string): string {
   if (checkBackUrl !== undefined) return checkBackUrl;
@@ -128,6 +135,7 @@ function needed(checkBackUrl: string | undefined, gid: string): string {
 
 /** The same body for prepare and submit: a coordinator that submits after a check-back knows only what prepare said. */
 function msgBody(
+  api: Api,
   gid: string,
   targets: readonly Target[],
   delaySeconds: number,
@@ -146,75 +154,7 @@ function msgBody(
     ...(delaySeconds > 0 ? { custom_data: JSON.stringify({ delay: delaySeconds }) } : {}),
     ...(options.concurrent ? { concurrent: true } : {}),
     ...(checkBackUrl === undefined ? {} : { query_prepared: checkBackUrl }),
-    ...optionFields(options),
+    ...optionFields(api, options),
     protocol: "http",
   };
-}
-
-/** If prepare fails, nothing has happened. After it, every way out tells the coordinator what is known. */
-async function commitAndSubmit<T>(
-  initiator: Initiator,
-  options: MsgOptions,
-  body: ApiBody,
-  work: (delivery: Delivery) => Promise<T>,
-  checkBack: () => Promise<CheckBack>,
-): Promise<Committed<T>> {
-  const { api } = initiator;
-  const gid = String(body.gid);
-  await accepted(api, "prepare", body, { signal: options.signal });
-  const delivery = barrierFrom({ gid, transType: "msg", ...messageBranch });
-  let value: T;
-  try {
-    value = await work(delivery);
-  } catch (error) {
-    throw withOutcome(error, await settle(api, body, options, error, checkBack));
-  }
-  return { gid, outcome: await sent(api, body, options), value };
-}
-
-/** After an error of the business: a refusal is believed, anything else is decided by the barrier's row. */
-async function settle(
-  api: Api,
-  body: ApiBody,
-  options: MsgOptions,
-  error: unknown,
-  checkBack: () => Promise<CheckBack>,
-): Promise<MsgOutcome> {
-  const truth = isFailure(error) ? "rolled-back" : await checkBack().catch(() => "unknown" as const);
-  if (truth === "unknown") return "unknown";
-  if (truth === "committed") return sent(api, body, options);
-  const abort = { ...body, rollback_reason: messageOf(error).slice(0, 1_000) };
-  return accepted(api, "abort", abort).then(
-    () => "aborted" as const,
-    () => "unknown" as const,
-  );
-}
-
-/**
- * The local transaction is committed and stays so; a submit that is not acknowledged is made up for by the check-back.
- */
-async function sent(api: Api, body: ApiBody, options: MsgOptions): Promise<"submitted" | "unknown"> {
-  return submitAndWait(api, body, { ...options, signal: undefined }).then(
-    (state) => (state.status === "failed" ? ("unknown" as const) : ("submitted" as const)),
-    () => "unknown" as const,
-  );
-}
-
-async function askCheckBack(initiator: Initiator, options: MsgOptions, url: string, gid: string): Promise<CheckBack> {
-  const branch = { gid, transType: "msg", ...messageBranch, dtm: initiator.address };
-  try {
-    await callParticipant(initiator.access, { url, branch, body: "", headers: options.headers });
-    return "committed";
-  } catch (error) {
-    if (isFailure(error)) return "rolled-back";
-    throw error;
-  }
-}
-
-/** The caller's own error, told what became of the message. Things that take no property are wrapped. */
-function withOutcome(error: unknown, outcome: MsgOutcome): unknown {
-  if (typeof error === "object" && error !== null && Reflect.defineProperty(error, "outcome", { value: outcome })) {
-    return error;
-  }
-  return Object.assign(new Error(messageOf(error), { cause: error }), { outcome });
 }

@@ -72,15 +72,17 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
       order = wanted;
       return it;
     },
-    async submit() {
-      body ??= sagaBody(gid, steps, order, options);
-      return submitAndWait(api, body, options);
-    },
+    submit: () =>
+      api.telemetry.during({ name: "saga", gid }, async () => {
+        body ??= sagaBody(api, gid, steps, order, options);
+        return submitAndWait(api, body, options);
+      }),
   };
   return it;
 }
 
 function sagaBody(
+  api: Api,
   gid: string,
   steps: readonly PlannedStep[],
   order: SagaOrder | undefined,
@@ -99,7 +101,7 @@ function sagaBody(
     steps: steps.map(({ action, compensate }) => ({ action, compensate })),
     payloads: steps.map(({ payload }) => payload),
     ...concurrency,
-    ...optionFields(options),
+    ...optionFields(api, options),
     ...(options.maxRetries === undefined ? {} : { retry_limit: options.maxRetries }),
     protocol: "http",
   };

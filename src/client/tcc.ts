@@ -51,8 +51,7 @@ export async function tcc<T>(initiator: Initiator, options: GlobalOptions, work:
     return work(openTcc(initiator, options, parent.gid, branchIds(parent.branchId)));
   }
   const gid = checkGid(options.gid ?? newGid());
-  const body = { gid, trans_type: "tcc", ...optionFields(options), protocol: "http" };
-  return decide(initiator, options, body, () => work(openTcc(initiator, options, gid, branchIds(""))));
+  return decide(initiator, options, "tcc", gid, () => work(openTcc(initiator, options, gid, branchIds(""))));
 }
 
 function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, nextId: () => string): Tcc {
@@ -83,13 +82,25 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
  * aborted:
  * the coordinator may have taken it.
  */
-export async function decide<T>(
-  initiator: Initiator,
+export function decide<T>(
+  { api }: Initiator,
+  options: GlobalOptions,
+  type: "tcc" | "xa",
+  gid: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  return api.telemetry.during({ name: type, gid }, () => {
+    const body = { gid, trans_type: type, ...optionFields(api, options), protocol: "http" };
+    return prepareAndDecide(api, options, body, work);
+  });
+}
+
+async function prepareAndDecide<T>(
+  api: Api,
   options: GlobalOptions,
   body: ApiBody,
   work: () => Promise<T>,
 ): Promise<T> {
-  const { api } = initiator;
   await accepted(api, "prepare", body, { signal: options.signal });
   let value: T;
   try {

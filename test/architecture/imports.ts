@@ -96,6 +96,7 @@ const drivers: Readonly<Record<string, readonly string[]>> = {
   protobufjs: ["src/wire", "src/caller/grpc", "src/gateway/grpc", "src/client"],
   fastify: ["src/gateway", "src/client"],
   express: ["src/client"],
+  "@opentelemetry/api": ["src/client/opentelemetry"],
   hono: ["src/client"],
   pino: ["src/log", "src/node", "src/cli", "cluster/node"],
   "prom-client": ["src/metrics", "src/node", "src/gateway"],

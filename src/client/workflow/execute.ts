@@ -22,7 +22,20 @@ export interface Executor {
  * Runs `of` to its end and resolves to its value. Rejects with `Failure` once everything was rolled back, with anything
  * else if the run was interrupted. `inputText` is the input as `encodeValue` wrote it.
  */
-export async function executeOnce(
+export function executeOnce(
+  initiator: Initiator,
+  of: Workflow<never, unknown>,
+  gid: string,
+  inputText: string,
+  options: GlobalOptions,
+  executor: Executor,
+): Promise<unknown> {
+  return initiator.api.telemetry.during({ name: `workflow ${of.name}`, gid }, () =>
+    openAndRun(initiator, of, gid, inputText, options, executor),
+  );
+}
+
+async function openAndRun(
   initiator: Initiator,
   { name, handler }: Workflow<never, unknown>,
   gid: string,
@@ -36,7 +49,7 @@ export async function executeOnce(
     trans_type: "workflow",
     custom_data: JSON.stringify({ name, data: Buffer.from(inputText).toString("base64") }),
     query_prepared: callbackUrl,
-    ...optionFields({ ...options, wait: undefined }),
+    ...optionFields(api, { ...options, wait: undefined }),
     concurrent: false,
     protocol: "http",
     ...(lease && { lease_seconds: lease.seconds, executor_id: lease.executorId }),

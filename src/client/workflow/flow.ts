@@ -165,7 +165,7 @@ class Run {
     const work = one.step[op];
     if (work === undefined || records.isDone(one.branchId, op)) return;
     try {
-      await this.#within(one.branchId, op, work);
+      await this.#within(one, op, work);
     } catch (error) {
       if (!isFailure(error)) throw error;
       const message = `${op} of '${one.name}' of ${gid} refused: ${messageOf(error)}. It will be called again`;
@@ -203,7 +203,7 @@ class Run {
     if (intent !== undefined) throw new RollingBack(`workflow ${gid} is rolling back, '${name}' is not run`, { gid });
     let ended: StepRecord;
     try {
-      const value = await this.#within(branchId, "action", step.run, started);
+      const value = await this.#within(started, "action", step.run);
       ended = { status: "succeed", step: name, value };
     } catch (error) {
       if (!isFailure(error)) throw error;
@@ -239,13 +239,13 @@ class Run {
   }
 
   async #within<T>(
-    branchId: string,
-    op: string,
+    started: Started,
+    op: "action" | "commit" | "rollback",
     work: (scope: StepScope) => Promise<T> | T,
-    started?: Started,
   ): Promise<T> {
     const { gid, access, headers, signal } = this.#context;
     signal?.throwIfAborted();
+    const { branchId, name } = started;
     const branch: BranchIdentity = { gid, transType: "workflow", branchId, op };
     const delivery = new Delivery(branch);
     const scope: StepScope = {
@@ -255,13 +255,14 @@ class Run {
         const reference = typeof to === "string" ? { url: to } : to;
         const { url } = reference;
         const body = payloadOf(payload, url, reference);
-        if (started !== undefined) started.called = true;
+        if (op === "action") started.called = true;
         const call = { url, branch, body, headers: { ...headers, ...own }, signal };
         // The participant's word is taken for its type.
         return (await callParticipant(access, call, reference)) as Out;
       },
     };
-    return handling(delivery, async () => work(scope));
+    const activity = { name: `${op} ${name}`, gid, branchId, op };
+    return access.telemetry.during(activity, () => handling(delivery, async () => work(scope)));
   }
 }
 

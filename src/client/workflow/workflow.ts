@@ -92,7 +92,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     const found = byName.get(op);
     if (found === undefined) {
       throw invalidInput(`no workflow '${op}' here, only ${[...byName.keys()].join(", ")}`, {
-        gid,
+        ...{ gid, hint: "register it with client.workflows([…]) under the name it was started with" },
       });
     }
     if (running.has(gid)) throw new Ongoing(`workflow ${gid} is running here`, { gid });

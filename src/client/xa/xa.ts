@@ -3,7 +3,7 @@
 
 import { callParticipant } from "../call.js";
 import { invalidInput } from "../errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields, payloadOf } from "../global.js";
+import { checkGid, type GlobalOptions, newGid, payloadOf } from "../global.js";
 import type { XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
 
@@ -36,8 +36,7 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
       return (await callParticipant(access, { url, branch, body, method: "POST", headers, signal }, reference)) as Out;
     },
   };
-  const body = { gid, trans_type: "xa", ...optionFields(options), protocol: "http" };
-  return decide(initiator, options, body, () => work(open));
+  return decide(initiator, options, "xa", gid, () => work(open));
 }
 
 function checkXaGid(gid: string): string {

@@ -1,6 +1,7 @@
 // Tandem without a server: a coordinator in the application's own process, with a store in a folder or in memory.
 // Participants are still called by URL; they may live in the same process.
 
+import type { NatsConnection } from "nats";
 import { createCallers } from "../caller/callers.js";
 import type { Endpoint } from "../client/api.js";
 import { systemClock } from "../clock.js";
@@ -16,6 +17,8 @@ export interface EmbeddedOptions {
   readonly store: `lmdb:${string}` | "memory:";
   /** Interval of retries, whole seconds; default 10. */
   readonly retryIntervalSeconds?: number;
+  /** By which participants at `nats://subject` are called. It stays open. Subjects below `tandem` are refused. */
+  readonly nats?: NatsConnection;
 }
 
 /** A coordinator to make a client with: `createClient({ endpoints: [embedded.endpoint] })`. */
@@ -47,7 +50,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stuck: ({ gid, branch, error }: { gid: string; branch: string; error: string }) =>
       log.warn("branch does not get through", { gid, branch, error }),
   };
-  const callers = createCallers({});
+  const { nats } = options;
+  const callers = createCallers(nats === undefined ? {} : { nats: { connection: () => nats, prefix: "tandem" } });
   const ports = { store, keyValues, callers, clock: systemClock(), random: Math.random, observer, log };
   const coordinator = embeddedCoordinator(ports, engineSettings(config));
   const end = async (graceMs: number) => {

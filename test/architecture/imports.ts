@@ -88,7 +88,7 @@ const drivers: Readonly<Record<string, readonly string[]>> = {
   pg: ["src/store/postgres", "src/client"],
   ioredis: ["src/store/redis", "src/client"],
   mongodb: ["src/store/mongo", "src/client"],
-  nats: ["cluster/bus/nats", "src/gateway/nats", "src/caller/nats", "src/client/nats"],
+  nats: ["cluster/bus/nats", "src/gateway/nats", "src/caller/nats", "src/client/nats", "src/embedded"],
   undici: ["src/caller", "src/client"],
   "@grpc/grpc-js": ["src/caller/grpc", "src/gateway/grpc", "src/client"],
   "@grpc/reflection": ["src/gateway/grpc"],

@@ -48,7 +48,8 @@ export async function serveRoutes(
   const subscriptions = routes.map(listen);
   await connection.flush();
   const stop = async () => {
-    await Promise.all(subscriptions.map((one) => one.drain()));
+    // A connection that was closed before has ended its subscriptions.
+    if (!connection.isClosed()) await Promise.all(subscriptions.map((one) => one.drain()));
     await Promise.all(open);
   };
   return { stop, [Symbol.asyncDispose]: stop };

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { available, makeDatabase, startMariadb } from "../../servers.js";
+import { available, makeDatabase, startMariadb, startNats } from "../../servers.js";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const execute = promisify(execFile);
@@ -48,6 +48,21 @@ describe("examples without a database", () => {
       "Bob: failed, 1 seats sold, 0 rooms free",
       "in the end: 0 rooms free",
     ]);
+  });
+});
+
+describe.runIf(await available("nats"))("an example with NATS", () => {
+  it("nats: services without a port of their own take part, refuse and are tried", async () => {
+    const server = await startNats();
+    try {
+      expect(await run("nats.ts", { NATS_URL: server.url })).toEqual([
+        "30 euro: succeeded, 3 books left, ada 70",
+        "300 euro: failed, 3 books left, ada 70",
+        "held 5, 65 left",
+      ]);
+    } finally {
+      await server.stop();
+    }
   });
 });
 

@@ -2,50 +2,16 @@
 
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
 import { addRoutes, grpcCalls, grpcEndpoint, participantMethod } from "../../../src/client/grpc/index.js";
-import {
-  type Client,
-  checkBack,
-  createClient,
-  defineReceiver,
-  defineStep,
-  defineTccStep,
-  Failure,
-  workflow,
-} from "../../../src/client/index.js";
+import { type Client, createClient, workflow } from "../../../src/client/index.js";
 import { loadConfig } from "../../../src/config/config.js";
 import { startNode } from "../../../src/node.js";
-import { add, type Transfer } from "../e2e/service.js";
+import { bankSteps, participantConformance } from "../e2e/participants.js";
+import { add } from "../e2e/service.js";
 import { until } from "../e2e/suite.js";
 
-const db = memoryBarrier();
-const balance = (account: string) => Number(db.values.get(account) ?? 0);
-
-const credit = defineStep<MemoryTx, Transfer>({
-  path: "/credit",
-  guard: db,
-  action: (tx, { account, amount }) => add(tx, account, amount),
-  compensate: async (tx, { account, amount }) => {
-    await add(tx, account, -amount);
-  },
-});
-const hold = defineTccStep<MemoryTx, { readonly left: number }, Transfer>({
-  path: "/hold",
-  guard: db,
-  try: async (tx, { account, amount }) => ({ left: await add(tx, account, -amount) }),
-  confirm: async () => {},
-  cancel: async (tx, { account, amount }) => {
-    await add(tx, account, amount);
-  },
-});
-const receive = defineReceiver<MemoryTx, Transfer>({
-  path: "/receive",
-  guard: db,
-  receive: async (tx, { account, amount }) => {
-    await add(tx, account, amount);
-  },
-});
+const steps = bankSteps();
+const { db, credit, hold, balance } = steps;
 
 /** A method with messages of its own: four bytes of an amount. */
 const own = participantMethod<number, { readonly total: number }>(
@@ -103,10 +69,7 @@ describe("participants behind gRPC", () => {
     const flags = { HttpPort: "0", GrpcPort: "0", "Store.Url": "memory:", LogLevel: "error", RetryInterval: "1" };
     const node = await startNode(loadConfig({ environment: {}, flags, readFile: () => "" }).config);
     stopNode = () => node.close(1_000);
-    addRoutes(server, "bank.Bank", [
-      ...[credit, hold, receive].flatMap(({ routes }) => routes),
-      checkBack("/check", db),
-    ]);
+    addRoutes(server, "bank.Bank", steps.routes);
     server.register(
       ownPath,
       own,
@@ -130,47 +93,13 @@ describe("participants behind gRPC", () => {
     await stopNode();
   });
 
-  it("take a saga's steps, and undo them when one refuses", async () => {
-    const step = credit.at(base());
-    const good = await client.saga({ wait: "10s" }).step(step, { account: "ä", amount: 7 }).submit();
-    expect([good.status, balance("ä")]).toEqual(["succeeded", 7]);
-    const bad = await client
-      .saga({ wait: "10s" })
-      .step(step, { account: "ä", amount: 1 })
-      .step(step, { account: "poor", amount: -1 })
-      .submit();
-    expect(bad).toMatchObject({ status: "failed", reason: expect.stringContaining("poor has only 0") });
-    expect(balance("ä")).toBe(7);
-  });
-
-  it("are tried by the client, and give their value or their refusal with its details", async () => {
-    await db.transaction((tx) => add(tx, "t", 10));
-    expect(await client.tcc(async (t) => (await t.call(hold.at(base()), { account: "t", amount: 4 })).left)).toBe(6);
-    const refused = await client
-      .tcc((t) => t.call(hold.at(base()), { account: "t", amount: 40 }))
-      .catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(Failure);
-    expect(refused).toMatchObject({ details: { left: 6 } });
-  });
+  participantConformance(steps, () => ({ client, base: base() }));
 
   it("cannot be told of a gid that gRPC has no characters for, which is said before they are called", async () => {
     const trying = client.tcc({ gid: `é-${client.newGid()}` }, (t) =>
       t.call(hold.at(base()), { account: "t", amount: 1 }),
     );
     await expect(trying).rejects.toMatchObject({ code: "DTX_INVALID_INPUT", hint: expect.stringContaining("ASCII") });
-  });
-
-  it("receive messages and answer the check-back", async () => {
-    const message = client.msg().to(receive.at(base()), { account: "m", amount: 5 });
-    const inDoubt = message.doAndSubmit(async (delivery) => {
-      await db.run(delivery, async () => {});
-      throw new Error("connection lost during commit");
-    });
-    await expect(inDoubt).rejects.toMatchObject({ outcome: "submitted" });
-    await until(
-      () => balance("m") === 5,
-      () => balance("m"),
-    );
   });
 
   it("are called back for a workflow that was interrupted, as DTM's Workflow service", async () => {

@@ -3,21 +3,13 @@
 import { connect, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startAnyNode } from "../../../cluster/node.js";
-import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
-import {
-  type Client,
-  checkBack,
-  createClient,
-  defineReceiver,
-  defineStep,
-  defineTccStep,
-  Failure,
-} from "../../../src/client/index.js";
+import { type Client, createClient } from "../../../src/client/index.js";
 import { natsCalls, natsEndpoint, type Serving, serveRoutes } from "../../../src/client/nats/index.js";
 import { loadConfig } from "../../../src/config/config.js";
 import { available, makeDatabase, startMariadb, startNats } from "../../servers.js";
-import { add, type Transfer } from "../e2e/service.js";
-import { clientSuite, until } from "../e2e/suite.js";
+import { bankSteps, participantConformance } from "../e2e/participants.js";
+import { add } from "../e2e/service.js";
+import { clientSuite } from "../e2e/suite.js";
 
 const here = (await available("nats")) && (await available("mysql"));
 let nodes = 0;
@@ -46,29 +38,8 @@ async function start() {
   };
 }
 
-const db = memoryBarrier();
-const balance = (account: string) => Number(db.values.get(account) ?? 0);
-const credit = defineStep<MemoryTx, Transfer>({
-  ...{ path: "/credit", guard: db },
-  action: (tx, { account, amount }) => add(tx, account, amount),
-  compensate: async (tx, { account, amount }) => {
-    await add(tx, account, -amount);
-  },
-});
-const hold = defineTccStep<MemoryTx, { readonly left: number }, Transfer>({
-  ...{ path: "/hold", guard: db },
-  try: async (tx, { account, amount }) => ({ left: await add(tx, account, -amount) }),
-  confirm: async () => {},
-  cancel: async (tx, { account, amount }) => {
-    await add(tx, account, amount);
-  },
-});
-const receive = defineReceiver<MemoryTx, Transfer>({
-  ...{ path: "/receive", guard: db },
-  receive: async (tx, { account, amount }) => {
-    await add(tx, account, amount);
-  },
-});
+const steps = bankSteps();
+const { db, hold, balance } = steps;
 
 describe.runIf(here)("NATS", () => {
   clientSuite("a client", async () => {
@@ -92,8 +63,7 @@ describe.runIf(here)("NATS", () => {
     beforeAll(async () => {
       node = await start();
       connection = node.bus;
-      const routes = [...credit.routes, ...hold.routes, ...receive.routes, checkBack("/check", db)];
-      serving = await serveRoutes(connection, base, routes);
+      serving = await serveRoutes(connection, base, steps.routes);
       client = createClient({
         endpoints: [natsEndpoint(connection, { prefix: node.prefix })],
         participants: [natsCalls(connection)],
@@ -105,40 +75,12 @@ describe.runIf(here)("NATS", () => {
       await node?.stop();
     });
 
-    it("take a saga's steps, and undo them when one refuses", async () => {
+    participantConformance(steps, () => ({ client, base: at }));
+
+    it("may be told of any gid", async () => {
       const gid = `g ü % ${client.newGid()}`;
-      const step = credit.at(at);
-      const good = await client.saga({ gid, wait: "10s" }).step(step, { account: "a", amount: 7 }).submit();
-      expect([good.status, balance("a")]).toEqual(["succeeded", 7]);
-      const bad = await client
-        .saga({ wait: "10s" })
-        .step(step, { account: "a", amount: 1 })
-        .step(step, { account: "poor", amount: -1 })
-        .submit();
-      expect(bad).toMatchObject({ status: "failed", reason: expect.stringContaining("poor has only 0") });
-      expect(balance("a")).toBe(7);
-    });
-
-    it("are tried by the client, and give their value or their refusal", async () => {
-      await db.transaction((tx) => add(tx, "t", 10));
-      const trying = (amount: number) => client.tcc((t) => t.call(hold.at(at), { account: "t", amount }));
-      expect(await trying(4)).toEqual({ left: 6 });
-      const refused = await trying(50).catch((error: unknown) => error);
-      expect(refused).toBeInstanceOf(Failure);
-      expect(refused).toMatchObject({ details: { left: 6 } });
-    });
-
-    it("receive messages and answer the check-back", async () => {
-      const message = client.msg().to(receive.at(at), { account: "m", amount: 5 });
-      const inDoubt = message.doAndSubmit(async (delivery) => {
-        await db.run(delivery, async () => {});
-        throw new Error("connection lost during commit");
-      });
-      await expect(inDoubt).rejects.toMatchObject({ outcome: "submitted" });
-      await until(
-        () => balance("m") === 5,
-        () => balance("m"),
-      );
+      const saga = client.saga({ gid, wait: "10s" }).step(steps.credit.at(at), { account: "any", amount: 7 });
+      expect([(await saga.submit()).status, balance("any")]).toEqual(["succeeded", 7]);
     });
 
     it("answer a repeat with success, and call a missing id by its name", async () => {

@@ -1,57 +1,62 @@
-// The barrier in transactions that a query builder owns, as docs/client/orm.md shows it, on a real MariaDB.
+// The barrier in transactions that a query builder or an ORM owns: the adapters of examples/orm, which
+// docs/client/orm.md prints, on a real MariaDB and a real Postgres.
 
+import { eq, sql } from "drizzle-orm";
+import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
+import { integer, pgTable, varchar } from "drizzle-orm/pg-core";
 import knex, { type Knex } from "knex";
-import { CompiledQuery, Kysely, MysqlDialect, type Transaction } from "kysely";
+import { Kysely, MysqlDialect } from "kysely";
 import { createPool as createCallbackPool } from "mysql2";
 import { createPool, type Pool, type RowDataPacket } from "mysql2/promise";
+import { Pool as PgPool } from "pg";
+import { DataSource, EntitySchema } from "typeorm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { drizzleBarrier } from "../../../examples/orm/drizzle.js";
+import { knexBarrier } from "../../../examples/orm/knex.js";
+import { kyselyBarrier } from "../../../examples/orm/kysely.js";
+import { typeormBarrier } from "../../../examples/orm/typeorm.js";
 import { mysqlBarrier } from "../../../src/client/barrier/mysql2.js";
-import { type SqlLibrary, sqlBarrier } from "../../../src/client/barrier/sql.js";
-import { Delivery, Failure, type Guard } from "../../../src/client/index.js";
-import { available, type Database, makeDatabase, type Server, startMariadb } from "../../servers.js";
+import { postgresBarrier } from "../../../src/client/barrier/pg.js";
+import type { SqlBarrierOptions } from "../../../src/client/barrier/sql.js";
+import { Delivery, Failure, type Guard, isOngoing } from "../../../src/client/index.js";
+import { available, type Database, makeDatabase, type Server, startMariadb, startPostgres } from "../../servers.js";
 
-interface Tables {
-  readonly stock: { readonly sku: string; readonly n: number };
+interface Stock {
+  readonly sku: string;
+  readonly n: number;
 }
 
-const kyselyLibrary = (db: Kysely<Tables>): SqlLibrary<Transaction<Tables>> => ({
-  database: "mysql",
-  transaction: (work) => db.transaction().execute(work),
-  statements: (tx) => ({
-    async exec(sql, params) {
-      const { numAffectedRows } = await tx.executeQuery(CompiledQuery.raw(sql, [...params]));
-      return { affected: Number(numAffectedRows ?? 0) };
-    },
-    query: async (sql, params) =>
-      (await tx.executeQuery<Record<string, unknown>>(CompiledQuery.raw(sql, [...params]))).rows,
-  }),
-});
+/** A library with business code of its own. */
+interface Library<Tx> {
+  guard(options: SqlBarrierOptions): Guard<Tx>;
+  /** Takes `n` of the stock. */
+  take(tx: Tx, n: number): Promise<unknown>;
+}
 
-const knexLibrary = (db: Knex): SqlLibrary<Knex.Transaction> => ({
-  database: "mysql",
-  transaction: (work) => db.transaction(work),
-  statements: (tx) => ({
-    async exec(sql, params) {
-      const [{ affectedRows = 0 }] = (await tx.raw(sql, params as string[])) as [{ affectedRows?: number }];
-      return { affected: affectedRows };
-    },
-    async query(sql, params) {
-      const [rows] = (await tx.raw(sql, params as string[])) as [readonly Record<string, unknown>[]];
-      return rows;
-    },
-  }),
-});
+/** How many are left, asked outside of the library. */
+type Left = () => Promise<number>;
 
 let count = 0;
 const gid = () => `orm-${process.pid}-${count++}`;
 const delivery = (id: string, op: string) => new Delivery({ gid: id, transType: "saga", branchId: "01", op });
 
-/** The whole truth table of one branch with business code of the library's own. */
-function rules<Tx>(open: () => { guard: Guard<Tx>; take: (tx: Tx, n: number) => Promise<unknown> }, left: Left): void {
+/** A promise with its resolver. */
+function gate(): { readonly promise: Promise<void>; resolve(): void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve: () => resolve() };
+}
+
+/** What is at stake with any library: the truth table, and that its errors are still understood. */
+function rules<Tx>(open: () => Library<Tx>, left: Left): void {
+  const table = "barrier";
+
   it("runs an action once, its repeat never, its compensation once", async () => {
     const { guard, take } = open();
     const [id, before] = [gid(), await left()];
-    const act = (op: string, n: number) => guard.run(delivery(id, op), (tx) => take(tx, n));
+    const act = (op: string, n: number) => guard({ table }).run(delivery(id, op), (tx) => take(tx, n));
     expect((await act("action", 2)).kind).toBe("executed");
     expect((await act("action", 2)).kind).toBe("duplicate");
     expect(await left()).toBe(before - 2);
@@ -63,33 +68,66 @@ function rules<Tx>(open: () => { guard: Guard<Tx>; take: (tx: Tx, n: number) => 
   it("suspends an action whose compensation came first", async () => {
     const { guard, take } = open();
     const [id, before] = [gid(), await left()];
-    expect((await guard.run(delivery(id, "compensate"), (tx) => take(tx, -2))).kind).toBe("null-compensation");
-    expect((await guard.run(delivery(id, "action"), (tx) => take(tx, 2))).kind).toBe("suspended");
+    const act = (op: string, n: number) => guard({ table }).run(delivery(id, op), (tx) => take(tx, n));
+    expect((await act("compensate", -2)).kind).toBe("null-compensation");
+    expect((await act("action", 2)).kind).toBe("suspended");
     expect(await left()).toBe(before);
   });
 
   it("undoes the barrier's row with the business that failed, and so runs the next delivery", async () => {
     const { guard, take } = open();
     const [id, before] = [gid(), await left()];
-    const refused = guard.run(delivery(id, "action"), async (tx) => {
+    const refused = guard({ table }).run(delivery(id, "action"), async (tx) => {
       await take(tx, 1);
       throw new Failure("sold out");
     });
     await expect(refused).rejects.toThrow("sold out");
     expect(await left()).toBe(before);
-    expect((await guard.run(delivery(id, "action"), (tx) => take(tx, 1))).kind).toBe("executed");
+    expect((await guard({ table }).run(delivery(id, "action"), (tx) => take(tx, 1))).kind).toBe("executed");
     expect(await left()).toBe(before - 1);
+  });
+
+  it("remembers what the first delivery gave", async () => {
+    const guard = open().guard({ table, remember: true });
+    const one = delivery(gid(), "action");
+    await guard.run(one, async () => ({ receipt: 5 }));
+    const again = await guard.run(new Delivery(one.branch), async () => ({ receipt: 6 }));
+    expect(again).toEqual({ kind: "duplicate", value: { receipt: 5 } });
+  });
+
+  it("understands through the library's errors that another delivery is still at work", async () => {
+    const guard = open().guard({ table, lockTimeout: "1s" });
+    const [id, started, held] = [gid(), gate(), gate()];
+    const slow = guard.run(delivery(id, "action"), async () => {
+      started.resolve();
+      await held.promise;
+    });
+    await started.promise;
+    const impatient = guard.run(delivery(id, "compensate"), async () => {});
+    await expect(impatient.catch((error: unknown) => isOngoing(error))).resolves.toBe(true);
+    held.resolve();
+    expect((await slow).kind).toBe("executed");
+  });
+
+  it("names a missing table and the way out through the library's errors", async () => {
+    const lost = open().guard({ table: "nowhere" });
+    await expect(lost.run(delivery(gid(), "action"), async () => {})).rejects.toMatchObject({
+      ...{ code: "DTX_BARRIER", message: expect.stringContaining("nowhere"), hint: expect.stringContaining("migrate") },
+    });
   });
 }
 
-type Left = () => Promise<number>;
-
-describe.runIf(await available("mysql"))("the barrier in transactions of", () => {
+describe.runIf(await available("mysql"))("the barrier on MariaDB in transactions of", () => {
   let server: Server;
   let database: Database;
   let pool: Pool;
-  let kysely: Kysely<Tables>;
+  let kysely: Kysely<{ readonly stock: Stock }>;
   let builder: Knex;
+  let source: DataSource;
+  const entity = new EntitySchema<Stock>({
+    name: "stock",
+    columns: { sku: { type: "varchar", primary: true }, n: { type: "int" } },
+  });
   const left: Left = async () => {
     const [rows] = await pool.query<RowDataPacket[]>("select n from stock where sku = 'a'");
     return Number(rows[0]?.n);
@@ -99,15 +137,17 @@ describe.runIf(await available("mysql"))("the barrier in transactions of", () =>
     server = await startMariadb();
     database = await makeDatabase(server);
     pool = createPool(database.url);
-    await mysqlBarrier(pool, { table: "barrier" }).migrate();
+    await mysqlBarrier(pool, { table: "barrier", remember: true }).migrate();
     await pool.query("create table stock (sku varchar(40) primary key, n int not null)");
     await pool.query("insert into stock values ('a', 100)");
     kysely = new Kysely({ dialect: new MysqlDialect({ pool: createCallbackPool(database.url) }) });
     builder = knex({ client: "mysql2", connection: database.url });
+    source = await new DataSource({ type: "mysql", url: database.url, entities: [entity] }).initialize();
   });
   afterAll(async () => {
     await kysely?.destroy();
     await builder?.destroy();
+    await source?.destroy();
     await pool?.end();
     await database?.drop();
     await server?.stop();
@@ -116,7 +156,7 @@ describe.runIf(await available("mysql"))("the barrier in transactions of", () =>
   describe("kysely", () =>
     rules(
       () => ({
-        guard: sqlBarrier(kyselyLibrary(kysely), { table: "barrier" }),
+        guard: (options) => kyselyBarrier(kysely, options),
         take: (tx, n) =>
           tx
             .updateTable("stock")
@@ -130,8 +170,54 @@ describe.runIf(await available("mysql"))("the barrier in transactions of", () =>
   describe("knex", () =>
     rules(
       () => ({
-        guard: sqlBarrier(knexLibrary(builder), { table: "barrier" }),
+        guard: (options) => knexBarrier(builder, options),
         take: (tx, n) => tx("stock").where({ sku: "a" }).decrement("n", n),
+      }),
+      left,
+    ));
+
+  describe("typeorm", () =>
+    rules(
+      () => ({
+        guard: (options) => typeormBarrier(source, options),
+        take: (tx, n) => tx.getRepository(entity).decrement({ sku: "a" }, "n", n),
+      }),
+      left,
+    ));
+});
+
+describe.runIf(await available("postgres"))("the barrier on Postgres in transactions of", () => {
+  let server: Server;
+  let pool: PgPool;
+  let db: NodePgDatabase;
+  const stock = pgTable("stock", { sku: varchar({ length: 40 }).primaryKey(), n: integer().notNull() });
+  const left: Left = async () => {
+    const { rows } = await pool.query<Stock>("select n from stock where sku = 'a'");
+    return Number(rows[0]?.n);
+  };
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    pool = new PgPool({ connectionString: server.url });
+    await postgresBarrier(pool, { table: "barrier", remember: true }).migrate();
+    await pool.query("create table stock (sku varchar(40) primary key, n int not null)");
+    await pool.query("insert into stock values ('a', 100)");
+    db = drizzle({ client: pool });
+  });
+  afterAll(async () => {
+    await pool?.end();
+    await server?.stop();
+  });
+
+  describe("drizzle", () =>
+    rules(
+      () => ({
+        guard: (options) => drizzleBarrier(db, options),
+        take: (tx, n) =>
+          tx
+            .update(stock)
+            .set({ n: sql`${stock.n} - ${n}` })
+            .where(eq(stock.sku, "a")),
       }),
       left,
     ));

@@ -1,5 +1,4 @@
-// The barrier in transactions of Prisma on Postgres (7, with a driver adapter). Prisma ends a transaction after 5 s
-// unless you give `timeout`, and hides the database's error code deep inside of its own.
+// The barrier in transactions of Prisma on Postgres.
 import { type SqlBarrierOptions, sqlBarrier } from "tandem/barrier/sql";
 
 /** What is used of a generated client's transactions. */

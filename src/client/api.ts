@@ -2,7 +2,7 @@
 // Transports (HTTP here; gRPC, NATS and in-process elsewhere) are endpoints of this shape; failover and retries are
 // the same for all.
 
-import { invalidInput, TandemError } from "./errors.js";
+import { invalidInput, reasonOf, TandemError } from "./errors.js";
 import { type Telemetry, untold } from "./telemetry.js";
 
 /**
@@ -94,12 +94,12 @@ export function failover(
   }
   let preferred = 0;
 
-  async function attempt(operation: Operation, body: ApiBody, options: ApiOptions): Promise<ApiAnswer> {
+  async function attempt(at: Endpoint, operation: Operation, body: ApiBody, options: ApiOptions): Promise<ApiAnswer> {
     const limit = AbortSignal.timeout(options.timeoutMs ?? defaultTimeoutMs);
     const signal = options.signal === undefined ? limit : AbortSignal.any([limit, options.signal]);
-    const answer = await endpoints[preferred]!.call(operation, body, signal);
+    const answer = await at.call(operation, body, signal);
     if (!awaySoon.has(answer.status)) return answer;
-    throw new Error(`${endpoints[preferred]!.address} answered ${answer.status}: ${String(answer.body.message ?? "")}`);
+    throw new Error(`${at.address} answered ${answer.status}: ${String(answer.body.message ?? "")}`);
   }
 
   return {
@@ -109,14 +109,16 @@ export function failover(
       const deadline = clock.nowMs() + policy.totalMs;
       for (let count = 1; ; count++) {
         options.signal?.throwIfAborted();
+        const used = preferred;
         try {
-          return await attempt(operation, body, options);
+          return await attempt(endpoints[used]!, operation, body, options);
         } catch (error) {
           options.signal?.throwIfAborted();
           const waitMs = Math.random() * Math.min(backoffMaxMs, policy.firstBackoffMs * 2 ** (count - 1));
           if (count >= policy.attempts || clock.nowMs() + waitMs > deadline)
             throw unreachable(endpoints, operation, body, error);
-          preferred = (preferred + 1) % endpoints.length;
+          // Calls that fail at the same time leave the endpoint once, not each in its turn.
+          if (preferred === used) preferred = (used + 1) % endpoints.length;
           await clock.pause(waitMs, options.signal);
         }
       }
@@ -133,7 +135,7 @@ const awaySoon = new Set([429, 502, 503, 504]);
 function unreachable(endpoints: readonly Endpoint[], operation: Operation, body: ApiBody, cause: unknown): TandemError {
   const where = endpoints.map(({ address }) => address).join(", ");
   const gid = typeof body.gid === "string" ? body.gid : undefined;
-  return new TandemError("DTX_UNREACHABLE", `no coordinator answered ${operation} at ${where}`, {
+  return new TandemError("DTX_UNREACHABLE", `no coordinator answered ${operation} at ${where}: ${reasonOf(cause)}`, {
     cause,
     gid,
     hint: gid === undefined ? "is the address right?" : "it may have arrived: ask query, or repeat with the same gid",

@@ -1,7 +1,7 @@
 // Calls that the initiator itself makes to participants: tcc try, xa action, a message's check-back. The branch stands
 // in the query string, as in the coordinator's own calls.
 
-import { Failure, invalidInput, Ongoing, TandemError } from "./errors.js";
+import { Failure, invalidInput, Ongoing, reasonOf, TandemError } from "./errors.js";
 import type { Fetch } from "./http.js";
 import type { BranchIdentity } from "./identity.js";
 import { classifyHttp } from "./result.js";
@@ -79,7 +79,11 @@ async function ask(
   } catch (cause) {
     if (cause instanceof TandemError) throw cause;
     call.signal?.throwIfAborted();
-    throw new TandemError("DTX_UNREACHABLE", `no answer from ${call.url}`, { cause, gid, branchId });
+    throw new TandemError("DTX_UNREACHABLE", `no answer from ${call.url}: ${reasonOf(cause)}`, {
+      cause,
+      gid,
+      branchId,
+    });
   }
   const { status, text, bytes } = answer;
   // Only HTTP's answers are searched for DTM's words: elsewhere the status is the whole truth.

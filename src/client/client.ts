@@ -19,7 +19,7 @@ import { type Saga, type SagaOptions, saga } from "./saga.js";
 import { type Initiator, type Tcc, tcc } from "./tcc.js";
 import type { Telemetry } from "./telemetry.js";
 import { type Workflow, type Workflows, type WorkflowsOptions, workflows } from "./workflow/workflow.js";
-import { type Xa, xa } from "./xa/xa.js";
+import type { Xa } from "./xa/xa.js";
 
 /** Where the coordinator is and how this process behaves towards it. */
 export interface ClientOptions {
@@ -90,7 +90,7 @@ export function createClient(options: ClientOptions): Client {
   return {
     saga: (sagaOptions) => saga(api, sagaOptions),
     tcc: <T>(...given: Given<Tcc, T>) => tcc(initiator, ...optionsFirst(given)),
-    xa: <T>(...given: Given<Xa, T>) => xa(initiator, ...optionsFirst(given)),
+    xa: async <T>(...given: Given<Xa, T>) => (await import("./xa/xa.js")).xa(initiator, ...optionsFirst(given)),
     msg: (msgOptions = {}) => msg(initiator, msgOptions, options.checkBackUrl),
     workflows: (list, workflowsOptions) => workflows(initiator, list, workflowsOptions),
     query: (gid, queryOptions) => queryState(api, gid, queryOptions),

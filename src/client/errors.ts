@@ -158,6 +158,17 @@ export const isOngoing = (error: unknown): boolean => errorCode(error) === "DTX_
 /** True if a message's local transaction had been decided before. */
 export const isDuplicated = (error: unknown): boolean => errorCode(error) === "DTX_DUPLICATED";
 
+/** Text of the innermost cause: `fetch failed` says less than `connect ECONNREFUSED 127.0.0.1:36789`. */
+export function reasonOf(error: unknown): string {
+  let inner = error;
+  for (let depth = 0; depth < causeDepthMax; depth++) {
+    const { cause } = Object(inner) as { readonly cause?: unknown };
+    if (cause === undefined || cause === null) break;
+    inner = cause;
+  }
+  return messageOf(inner);
+}
+
 /** Text of anything thrown; never empty, but for a `Failure` or `Ongoing` made without text. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message || (error instanceof TandemError ? "" : error.name);

@@ -84,7 +84,7 @@ export function payloadText(payload: unknown, where: string): string {
 /** The members of a request body that come from the options; absent ones stay absent. */
 export function optionFields({ telemetry }: Pick<Api, "telemetry">, options: GlobalOptions): ApiBody {
   const fields: Record<string, unknown> = {};
-  if (options.wait !== undefined) fields.wait_result = true;
+  if (options.wait !== undefined && toMs(options.wait) > 0) fields.wait_result = true;
   if (options.timeoutToFail !== undefined) fields.timeout_to_fail = atLeastOne(options.timeoutToFail, "timeoutToFail");
   if (options.requestTimeout !== undefined)
     fields.request_timeout = atLeastOne(options.requestTimeout, "requestTimeout");

@@ -3,7 +3,7 @@
 
 import type { Endpoint } from "./api.js";
 import { callParticipant } from "./call.js";
-import { isFailure, messageOf, TandemError } from "./errors.js";
+import { isFailure, messageOf, reasonOf, TandemError } from "./errors.js";
 import { newGid } from "./global.js";
 import { messageBranch } from "./identity.js";
 import type { Initiator } from "./tcc.js";
@@ -31,7 +31,7 @@ async function coordinatorAnswers(endpoint: Endpoint): Promise<string | undefine
     if (status === 200 && typeof body.gid === "string") return undefined;
     return `${endpoint.address} answered ${status}, not as a coordinator: ${String(body.message ?? "").slice(0, 200)}`;
   } catch (error) {
-    return `no coordinator answered at ${endpoint.address}: ${messageOf(error)}`;
+    return `no coordinator answered at ${endpoint.address}: ${reasonOf(error)}`;
   }
 }
 

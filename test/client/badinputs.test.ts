@@ -5,6 +5,7 @@ import { type MemoryTx, memoryBarrier } from "../../src/client/barrier/memory.js
 import {
   barrierFrom,
   createClient,
+  type Delivery,
   defineStep,
   type Endpoint,
   Failure,
@@ -144,9 +145,19 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     deed: () => createClient({ endpoints: ["http://127.0.0.1:9"], retry: { attempts: 1 } }).query("g"),
     ...{
       code: "DTX_UNREACHABLE",
-      says: /no coordinator answered query at http:\/\/127.0.0.1:9/,
+      says: /no coordinator answered query at http:\/\/127.0.0.1:9.*: (connect ECONNREFUSED|bad port)/,
       hint: /ask|repeat|right/,
     },
+  },
+  "the gid of a workflow that is running here with another input": {
+    deed: async () => {
+      const count = workflow("count", async (_flow, to: number) => to);
+      const silent: Endpoint = { address: "silent", call: () => new Promise(() => {}) };
+      const flows = createClient({ endpoints: [silent] }).workflows([count], { callbackUrl: "http://me/wf" });
+      void flows.execute(count, { gid: "g" }, 1).catch(() => {});
+      await flows.execute(count, { gid: "g" }, 2);
+    },
+    ...{ code: "DTX_INVALID_INPUT", says: /g is running here with another name or input/, hint: /gid of its own/ },
   },
   "a workflow without a name": {
     deed: () => workflow("", async () => {}),
@@ -216,6 +227,19 @@ describe("a handler that", () => {
     const answer = await call(reserve(async () => {}).routes[1]!, "action");
     expect(answer).toMatchObject({ status: 400, body: { error: expect.stringContaining("address of compensate") } });
     expect(answer.body.hint).toMatch(/at\(base\)/);
+  });
+
+  it("keeps its delivery is told that it was answered, before the barrier counts on under new numbers", async () => {
+    const kept: Delivery[] = [];
+    await call(
+      route("/x", (delivery) => void kept.push(delivery)),
+      "action",
+    );
+    const late = await thrown(() => memoryBarrier().run(kept[0]!, async () => 1));
+    expect(late).toMatchObject({
+      ...{ code: "DTX_INVALID_INPUT", message: expect.stringContaining("delivery of g/01 was answered before") },
+      hint: expect.stringContaining("before the handler returns"),
+    });
   });
 
   it("gets a body that is no JSON says so", async () => {

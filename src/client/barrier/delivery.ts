@@ -11,6 +11,7 @@ export class Delivery {
   readonly branch: BranchIdentity;
   readonly #used = new Set<string>();
   #calls = 0;
+  #isAnswered = false;
 
   constructor(branch: BranchIdentity) {
     this.branch = branch;
@@ -22,10 +23,16 @@ export class Delivery {
    * A number can be taken once.
    */
   nextBarrierId(id?: number): string {
+    const { gid, branchId } = this.branch;
+    if (this.#isAnswered) {
+      throw invalidInput(`the delivery of ${gid}/${branchId} was answered before, no barrier can help it now`, {
+        ...{ gid, branchId },
+        hint: "finish the work before the handler returns, and take the delivery anew from each request",
+      });
+    }
     const number = id ?? ++this.#calls;
     const text = barrierIdText(number);
     if (!Number.isSafeInteger(number) || number < 1 || this.#used.has(text)) {
-      const { gid, branchId } = this.branch;
       throw invalidInput(`barrier id ${number} cannot be used (again) in this delivery`, {
         gid,
         branchId,
@@ -34,6 +41,11 @@ export class Delivery {
     }
     this.#used.add(text);
     return text;
+  }
+
+  /** The caller has its answer: whatever still refers to this delivery must not run under its barrier ids. */
+  end(): void {
+    this.#isAnswered = true;
   }
 }
 

@@ -14,6 +14,7 @@ import type { BarrierCallOptions, DeliverySource } from "./guard.js";
 export interface RedisScripts {
   eval(script: string, keyCount: number, ...values: string[]): Promise<unknown>;
   evalsha(sha: string, keyCount: number, ...values: string[]): Promise<unknown>;
+  config?(subcommand: "GET", parameter: string): Promise<unknown>;
 }
 
 /** Settings of a Redis barrier. */
@@ -42,6 +43,11 @@ export interface RedisBarrier {
   run(delivery: DeliverySource, effect: RedisEffect, options?: BarrierCallOptions): Promise<BarrierResult<unknown>>;
   /** Adds `amount` to an integer key. Refuses to go below zero or to touch a missing key, unless it compensates. */
   adjust(delivery: DeliverySource, key: string, amount: number, hashTag?: string): Promise<BarrierResult<unknown>>;
+  /**
+   * For a service's start: rejects if this Redis may evict guards, whose deliveries would run again. On a cluster it
+   * asks one node.
+   */
+  selfCheck(): Promise<void>;
   /** Whether a message's local work was done. If it is not yet, it never will be. */
   queryPrepared(source: BranchSource | Delivery, hashTag?: string): Promise<CheckBack>;
 }
@@ -70,6 +76,13 @@ export function redisBarrier(redis: RedisScripts, options: RedisBarrierOptions =
       }
       return barrier.run(delivery, { ...adjustment, keys: [key], args: [amount], hashTag });
     },
+    async selfCheck() {
+      const policy = policyIn(await redis.config?.("GET", "maxmemory-policy"));
+      if (policy === undefined || policy === "noeviction") return;
+      throw new BarrierError(`this Redis evicts keys when it is full (maxmemory-policy ${policy}), guards among them`, {
+        hint: "set maxmemory-policy to noeviction",
+      });
+    },
     async queryPrepared(source, hashTag) {
       const { branch } = barrierFrom(source);
       const { gid, branchId, op, barrierId } = checkBackRow(branch.gid, branch.transType);
@@ -79,6 +92,12 @@ export function redisBarrier(redis: RedisScripts, options: RedisBarrierOptions =
     },
   };
   return barrier;
+}
+
+/** A list of name and value, or an object of RESP 3. */
+function policyIn(answer: unknown): string | undefined {
+  const value: unknown = Array.isArray(answer) ? answer[1] : Object(answer)["maxmemory-policy"];
+  return typeof value === "string" ? value : undefined;
 }
 
 const adjustment = {

@@ -56,14 +56,18 @@ export function mysqlResultDefinition(name: string): string {
 ) engine = InnoDB default character set utf8mb4 collate utf8mb4_bin`;
 }
 
-/** A user variable keeps the session's setting, so that it costs no extra read and is put back whatever happens. */
+/**
+ * A user variable keeps the session's setting, so that it costs no extra read and is put back whatever happens; also
+ * when two barrier calls share a connection at the same time and the second finds the first one's setting.
+ */
 async function underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T> {
   const name = "innodb_lock_wait_timeout";
-  await tx.exec(`set @tandem_lock_wait = @@session.${name}, session ${name} = ${seconds}`, []);
+  const kept = `coalesce(@tandem_lock_wait, @@session.${name})`;
+  await tx.exec(`set @tandem_lock_wait = ${kept}, session ${name} = ${seconds}`, []);
   try {
     return await work();
   } finally {
-    await tx.exec(`set session ${name} = @tandem_lock_wait`, []);
+    await tx.exec(`set session ${name} = ${kept}, @tandem_lock_wait = null`, []);
   }
 }
 

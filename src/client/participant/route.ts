@@ -54,10 +54,13 @@ export function route(path: string, handler: Handler): Route {
     handle: (incoming) =>
       answered(incoming, async () => {
         const delivery = barrierFrom({ url: incoming.url });
-        const value = await handling(delivery, async () => handler(delivery, payloadOf(incoming))).catch((error) => {
+        try {
+          return unwrapped(await handling(delivery, async () => handler(delivery, payloadOf(incoming))));
+        } catch (error) {
           throw mustSucceed(delivery.branch, error);
-        });
-        return unwrapped(value);
+        } finally {
+          delivery.end();
+        }
       }),
   };
 }

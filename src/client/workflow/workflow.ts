@@ -72,18 +72,24 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   const machinery = import("./execute.js");
   // Whoever executes a workflow is told; until then it is nobody's error.
   machinery.catch(() => {});
-  /** One run of a gid at a time in this process; others join it. */
-  const running = new Map<string, Promise<unknown>>();
+  /** One run of a gid at a time in this process; others of the same workflow and input join it. */
+  const running = new Map<string, { readonly what: string; readonly run: Promise<unknown> }>();
 
   function execute(of: AnyWorkflow, gid: string, inputText: string, settings: GlobalOptions): Promise<unknown> {
+    const what = `${of.name} ${inputText}`;
     const joined = running.get(gid);
-    if (joined !== undefined) return joined;
+    if (joined?.what === what) return joined.run;
+    if (joined !== undefined) {
+      throw invalidInput(`workflow ${gid} is running here with another name or input`, {
+        ...{ gid, hint: "give each run a gid of its own" },
+      });
+    }
     const run = machinery
       .then(({ executeOnce }) =>
         executeOnce(initiator, of, gid, inputText, settings, { callbackUrl: options.callbackUrl, lease }),
       )
       .finally(() => running.delete(gid));
-    running.set(gid, run);
+    running.set(gid, { what, run });
     return run;
   }
 

@@ -10,111 +10,19 @@ import { createPool as createCallbackPool } from "mysql2";
 import { createPool, type Pool, type RowDataPacket } from "mysql2/promise";
 import { Pool as PgPool } from "pg";
 import { DataSource, EntitySchema } from "typeorm";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { drizzleBarrier } from "../../../examples/orm/drizzle.js";
 import { knexBarrier } from "../../../examples/orm/knex.js";
 import { kyselyBarrier } from "../../../examples/orm/kysely.js";
 import { typeormBarrier } from "../../../examples/orm/typeorm.js";
 import { mysqlBarrier } from "../../../src/client/barrier/mysql2.js";
 import { postgresBarrier } from "../../../src/client/barrier/pg.js";
-import type { SqlBarrierOptions } from "../../../src/client/barrier/sql.js";
-import { Delivery, Failure, type Guard, isOngoing } from "../../../src/client/index.js";
 import { available, type Database, makeDatabase, type Server, startMariadb, startPostgres } from "../../servers.js";
+import { type Left, libraryConformance } from "../barrier/library.js";
 
 interface Stock {
   readonly sku: string;
   readonly n: number;
-}
-
-/** A library with business code of its own. */
-interface Library<Tx> {
-  guard(options: SqlBarrierOptions): Guard<Tx>;
-  /** Takes `n` of the stock. */
-  take(tx: Tx, n: number): Promise<unknown>;
-}
-
-/** How many are left, asked outside of the library. */
-type Left = () => Promise<number>;
-
-let count = 0;
-const gid = () => `orm-${process.pid}-${count++}`;
-const delivery = (id: string, op: string) => new Delivery({ gid: id, transType: "saga", branchId: "01", op });
-
-/** A promise with its resolver. */
-function gate(): { readonly promise: Promise<void>; resolve(): void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve: () => resolve() };
-}
-
-/** What is at stake with any library: the truth table, and that its errors are still understood. */
-function rules<Tx>(open: () => Library<Tx>, left: Left): void {
-  const table = "barrier";
-
-  it("runs an action once, its repeat never, its compensation once", async () => {
-    const { guard, take } = open();
-    const [id, before] = [gid(), await left()];
-    const act = (op: string, n: number) => guard({ table }).run(delivery(id, op), (tx) => take(tx, n));
-    expect((await act("action", 2)).kind).toBe("executed");
-    expect((await act("action", 2)).kind).toBe("duplicate");
-    expect(await left()).toBe(before - 2);
-    expect((await act("compensate", -2)).kind).toBe("executed");
-    expect((await act("compensate", -2)).kind).toBe("duplicate");
-    expect(await left()).toBe(before);
-  });
-
-  it("suspends an action whose compensation came first", async () => {
-    const { guard, take } = open();
-    const [id, before] = [gid(), await left()];
-    const act = (op: string, n: number) => guard({ table }).run(delivery(id, op), (tx) => take(tx, n));
-    expect((await act("compensate", -2)).kind).toBe("null-compensation");
-    expect((await act("action", 2)).kind).toBe("suspended");
-    expect(await left()).toBe(before);
-  });
-
-  it("undoes the barrier's row with the business that failed, and so runs the next delivery", async () => {
-    const { guard, take } = open();
-    const [id, before] = [gid(), await left()];
-    const refused = guard({ table }).run(delivery(id, "action"), async (tx) => {
-      await take(tx, 1);
-      throw new Failure("sold out");
-    });
-    await expect(refused).rejects.toThrow("sold out");
-    expect(await left()).toBe(before);
-    expect((await guard({ table }).run(delivery(id, "action"), (tx) => take(tx, 1))).kind).toBe("executed");
-    expect(await left()).toBe(before - 1);
-  });
-
-  it("remembers what the first delivery gave", async () => {
-    const guard = open().guard({ table, remember: true });
-    const one = delivery(gid(), "action");
-    await guard.run(one, async () => ({ receipt: 5 }));
-    const again = await guard.run(new Delivery(one.branch), async () => ({ receipt: 6 }));
-    expect(again).toEqual({ kind: "duplicate", value: { receipt: 5 } });
-  });
-
-  it("understands through the library's errors that another delivery is still at work", async () => {
-    const guard = open().guard({ table, lockTimeout: "1s" });
-    const [id, started, held] = [gid(), gate(), gate()];
-    const slow = guard.run(delivery(id, "action"), async () => {
-      started.resolve();
-      await held.promise;
-    });
-    await started.promise;
-    const impatient = guard.run(delivery(id, "compensate"), async () => {});
-    await expect(impatient.catch((error: unknown) => isOngoing(error))).resolves.toBe(true);
-    held.resolve();
-    expect((await slow).kind).toBe("executed");
-  });
-
-  it("names a missing table and the way out through the library's errors", async () => {
-    const lost = open().guard({ table: "nowhere" });
-    await expect(lost.run(delivery(gid(), "action"), async () => {})).rejects.toMatchObject({
-      ...{ code: "DTX_BARRIER", message: expect.stringContaining("nowhere"), hint: expect.stringContaining("migrate") },
-    });
-  });
 }
 
 describe.runIf(await available("mysql"))("the barrier on MariaDB in transactions of", () => {
@@ -154,7 +62,7 @@ describe.runIf(await available("mysql"))("the barrier on MariaDB in transactions
   });
 
   describe("kysely", () =>
-    rules(
+    libraryConformance(
       () => ({
         guard: (options) => kyselyBarrier(kysely, options),
         take: (tx, n) =>
@@ -168,7 +76,7 @@ describe.runIf(await available("mysql"))("the barrier on MariaDB in transactions
     ));
 
   describe("knex", () =>
-    rules(
+    libraryConformance(
       () => ({
         guard: (options) => knexBarrier(builder, options),
         take: (tx, n) => tx("stock").where({ sku: "a" }).decrement("n", n),
@@ -177,7 +85,7 @@ describe.runIf(await available("mysql"))("the barrier on MariaDB in transactions
     ));
 
   describe("typeorm", () =>
-    rules(
+    libraryConformance(
       () => ({
         guard: (options) => typeormBarrier(source, options),
         take: (tx, n) => tx.getRepository(entity).decrement({ sku: "a" }, "n", n),
@@ -210,7 +118,7 @@ describe.runIf(await available("postgres"))("the barrier on Postgres in transact
   });
 
   describe("drizzle", () =>
-    rules(
+    libraryConformance(
       () => ({
         guard: (options) => drizzleBarrier(db, options),
         take: (tx, n) =>

@@ -1,5 +1,5 @@
-// A message with a local transaction, from prepare to its end: after prepare every way out tells the coordinator what is
-// known. Loaded when the first such message is sent.
+// A message with a local transaction, from prepare to its end: after prepare every way out tells the coordinator what
+// is known. Loaded when the first such message is sent.
 
 import { type Api, type ApiBody, accepted } from "./api.js";
 import type { CheckBack } from "./barrier/core.js";

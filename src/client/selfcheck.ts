@@ -1,5 +1,5 @@
-// What would otherwise show only after a crash: a coordinator's address that nobody answers at, a check-back that is not
-// served, or that says yes to everything. Loaded when it is asked for.
+// What would otherwise show only after a crash: a coordinator's address that nobody answers at, a check-back that is
+// not served, or that says yes to everything. Loaded when it is asked for.
 
 import type { Endpoint } from "./api.js";
 import { callParticipant } from "./call.js";
@@ -40,7 +40,7 @@ async function checkBackSaysNo(initiator: Initiator, url: string | undefined): P
   const branch = { gid: newGid(), transType: "msg", ...messageBranch, dtm: initiator.address };
   try {
     await callParticipant(initiator.access, { url, branch, body: "" });
-    return `the check-back at ${url} says that a message was committed which never was: serve checkBack(path, guard) there`;
+    return `the check-back at ${url} says that a message was committed which never was: serve checkBack(path, guard)`;
   } catch (error) {
     if (isFailure(error)) return undefined;
     return `the check-back at ${url} does not work: ${messageOf(error)}`;

@@ -32,7 +32,7 @@ export interface TccStep<In = unknown, Out = unknown> extends Coded<In, Out> {
   readonly [carried]?: (input: In) => Out;
 }
 
-/** An address that is called: an XA branch (one URL for all phases), a message's target, a call of a workflow's step. */
+/** An address that is called: an XA branch (one URL for all phases), a message's target, a call of a workflow. */
 export interface XaStep<In = unknown, Out = unknown> extends Coded<In, Out> {
   readonly url: string;
   readonly [carried]?: (input: In) => Out;

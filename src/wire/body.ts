@@ -98,8 +98,8 @@ function readPayloads(payloads: readonly unknown[] | undefined, limits: BodyLimi
 }
 
 /**
- * Bytes of a payload in JSON: text, or `{"base64": "…"}` for what is no text, a protobuf message for instance. DTM knows
- * the first only and refuses the second.
+ * Bytes of a payload in JSON: text, or `{"base64": "…"}` for what is no text, a protobuf message for instance. DTM
+ * knows the first only and refuses the second.
  */
 export function bytesOf(field: string, payload: unknown): Uint8Array {
   if (typeof payload === "string") return Buffer.from(payload, "utf8");

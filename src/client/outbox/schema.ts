@@ -4,7 +4,7 @@
 import type { SqlTx } from "../barrier/sql.js";
 import { quotedTable } from "../barrier/table.js";
 
-/** Statements that bring the table `name` of a database up to date. Safe to run at every start, in several processes. */
+/** Statements that bring the table `name` of a database up to date. Safe at every start, in several processes. */
 export async function migrateOutbox(sql: SqlTx, name: string, isMysql: boolean): Promise<void> {
   if (!isMysql) {
     for (const statement of postgresStatements(name)) await sql.exec(statement, []);

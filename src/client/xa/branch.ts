@@ -11,7 +11,7 @@ import { type Route, route } from "../participant/route.js";
 /** A database session of one branch, from start to prepare. It is never used for anything else afterwards. */
 export interface XaSession<Tx> {
   readonly tx: Tx;
-  /** The barrier's rows; waits for another delivery of the branch for a short time only, then rejects with `Ongoing`. */
+  /** The barrier's rows; waits for another delivery of the branch for a short time, then rejects with `Ongoing`. */
   readonly rows: Pick<BarrierRows, "insertIgnore">;
   /** Ends the branch's work and makes it durable, to be committed from any session. */
   prepare(): Promise<void>;

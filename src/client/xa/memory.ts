@@ -1,5 +1,5 @@
-// XA on a database in memory, for tests: prepared branches keep their locks until phase two, and survive the session that
-// made them.
+// XA on a database in memory, for tests: prepared branches keep their locks until phase two, and survive the session
+// that made them.
 
 import { barrierKeyText, type MemoryBarrier, type MemoryTx, type OpenMemoryTx } from "../barrier/memory.js";
 import type { XaDatabase } from "./branch.js";

@@ -39,7 +39,7 @@ export function rememberConformance<Tx>(guard: () => Guard<Tx>): void {
     ]);
   });
 
-  it("has nothing to say of an undo that came first, of the action it suspended, and of work without a value", async () => {
+  it("has nothing to say of an undo that came first, of what it suspended, and of work without a value", async () => {
     const [undone, silent] = [freshGid(), freshGid()];
     const give = (gid: string, op: string, value?: unknown) => guard().run(delivery(gid, op), async () => value);
     expect(await give(undone, "compensate", 1)).toEqual({ kind: "null-compensation" });

@@ -188,7 +188,7 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
       expect([await prepared(), await balances("fay")]).toEqual([0, [99, 1]]);
     });
 
-    it("leaves alone what is still going on, what the coordinator does not know, and other programs' xids", async () => {
+    it("leaves alone what is still going on, and what the coordinator does not know", async () => {
       await open("gus");
       let during: readonly string[] = [];
       await client.xa({ gid: "rec-open", wait: "10s" }, async (xa) => {

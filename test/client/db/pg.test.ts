@@ -3,8 +3,9 @@ import { type ClientBase, Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import { type PostgresBarrier, postgresBarrier } from "../../../src/client/barrier/pg.js";
-import { BarrierError, isOngoing, Ongoing } from "../../../src/client/errors.js";
+import { isOngoing } from "../../../src/client/errors.js";
 import { available, type Server, startPostgres } from "../../servers.js";
+import { adapterConformance } from "../barrier/adapter.js";
 import { barrierConformance } from "../barrier/conformance.js";
 import { rememberConformance } from "../barrier/remember.js";
 import type { Effect, Row, World } from "../barrier/world.js";
@@ -58,18 +59,8 @@ async function postgresWorld(of: Pool, over: PostgresBarrier): Promise<World<Cli
 }
 
 const action = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "action" });
-const compensation = (gid: string) => barrierFrom({ gid, trans_type: "saga", branch_id: "01", op: "compensate" });
 const lockWait = async (client: ClientBase) =>
   (await client.query<{ own: string }>("select current_setting('lock_timeout') as own")).rows[0]?.own;
-
-/** A promise with its resolver. */
-function gate(): { opened: Promise<void>; open: () => void } {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}
 
 describe.runIf(here)("barrier on Postgres", () => {
   barrierConformance(() => world, { traces: 150, pauseMsMax: 8 });
@@ -91,19 +82,20 @@ describe.runIf(here)("barrier on Postgres", () => {
     });
   });
 
-  it("answers ongoing when a delivery outlasts another's lock timeout", async () => {
-    const impatient = postgresBarrier(pool, { lockTimeout: "1s" });
-    const [inside, end] = [gate(), gate()];
-    const slow = impatient.run(action("slow"), async () => {
-      inside.open();
-      await end.opened;
-    });
-    await inside.opened;
-    await expect(impatient.run(compensation("slow"), async () => {})).rejects.toThrow(Ongoing);
-    end.open();
-    expect((await slow).kind).toBe("executed");
-    expect((await impatient.run(compensation("slow"), async () => {})).kind).toBe("executed");
-  });
+  adapterConformance(() => ({
+    guard,
+    impatient: postgresBarrier(pool, { lockTimeout: "1s" }),
+    lost: postgresBarrier(pool, { table: "nowhere" }),
+    async begin() {
+      const tx = await pool.connect();
+      await tx.query("begin");
+      const end = (command: string) => tx.query(command).then(() => tx.release());
+      return { tx: tx as ClientBase, commit: () => end("commit"), rollback: () => end("rollback") };
+    },
+    rows: (gid) => world.rows(gid),
+    age: (gid) =>
+      pool.query("update dtm_barrier.barrier set create_time = now() - interval '8 days' where gid = $1", [gid]),
+  }));
 
   it("puts the transaction's own lock timeout back before business code runs", async () => {
     expect(await guard.run(action("setting"), lockWait)).toEqual({ kind: "executed", value: "0" });
@@ -145,17 +137,6 @@ describe.runIf(here)("barrier on Postgres", () => {
     const theirs = postgresBarrier(pool, { table: "other.barrier" });
     expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("executed");
     expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("duplicate");
-  });
-
-  it("names the missing table and the way out, and cleans only old rows", async () => {
-    const lost = postgresBarrier(pool, { table: "nowhere" });
-    const error = await lost.run(action("lost"), async () => {}).catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(BarrierError);
-    expect(error).toMatchObject({ hint: expect.stringContaining("migrate") });
-    await guard.run(action("old"), async () => {});
-    await pool.query("update dtm_barrier.barrier set create_time = now() - interval '8 days' where gid = 'old'");
-    expect(await guard.clean()).toBe(1);
-    await expect(guard.clean({ older: "1h" })).rejects.toThrow(/younger than a day/);
   });
 
   it("answers an error when the connection dies before the commit, and runs the next delivery", async () => {

@@ -26,7 +26,7 @@ export interface Transaction {
 }
 
 interface Entry {
-  readonly fields: Fields;
+  fields: Fields;
   /** Undefined while the transaction that wrote it is open. */
   committedAt: number | undefined;
   readonly writer: Transaction | undefined;
@@ -94,6 +94,19 @@ export class Documents {
     // Servers answer a key that was committed after the snapshot in either way.
     if (isOpen || (isNewer && this.#conflicts++ % 2 === 0)) throw new Refusal(112, "WriteConflict", transient);
     throw new Refusal(11_000, `E11000 duplicate key error collection: ${name}`);
+  }
+
+  /** Sets members of what the open transaction itself has inserted; changes of other documents are refused. */
+  set(name: string, filter: Fields, members: Fields, tx: Transaction | undefined): number {
+    const { entries } = this.#collection(name);
+    const found = [...entries].filter((entry) => isVisible(entry, tx) && matches(entry.fields, filter));
+    for (const entry of found) {
+      if (tx === undefined || entry.writer !== tx || entry.committedAt !== undefined) {
+        throw new Refusal(9, "only a transaction's own documents can be changed here");
+      }
+      entry.fields = { ...entry.fields, ...members };
+    }
+    return found.length;
   }
 
   delete(name: string, filter: Fields): number {

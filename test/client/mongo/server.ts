@@ -142,7 +142,7 @@ async function run(context: Context, command: Fields, tx: Transaction | undefine
     case "ismaster":
       return hello(context);
     case "update":
-      return upsert(documents, name, command, tx);
+      return update(documents, name, command, tx);
     case "insert":
       return insert(documents, name, command, tx);
     case "find":
@@ -176,19 +176,24 @@ function hello({ replicaSet, address }: Context): Fields {
 
 interface Update {
   readonly q: Fields;
-  readonly u: { readonly $setOnInsert?: Fields };
+  readonly u: { readonly $setOnInsert?: Fields; readonly $set?: Fields };
   readonly upsert?: boolean;
 }
 
-/** Only what writes nothing to a document that is there. Outside a transaction it waits for those that are open. */
-async function upsert(
+/** Inserts where nothing is, or changes own documents. Outside a transaction it waits for those that are open. */
+async function update(
   documents: Documents,
   name: string,
   command: Fields,
   tx: Transaction | undefined,
 ): Promise<Fields> {
   const [{ q, u, upsert: mayInsert }] = command.updates as readonly [Update];
-  if (u.$setOnInsert === undefined || mayInsert !== true) throw new Refusal(9, "only $setOnInsert is known here");
+  if (u.$set !== undefined && mayInsert !== true) {
+    const n = documents.set(name, q, u.$set, tx);
+    return { n, nModified: n };
+  }
+  if (u.$setOnInsert === undefined || mayInsert !== true)
+    throw new Refusal(9, "only $setOnInsert and $set are known here");
   const deadline = Date.now() + Number(command.maxTimeMS ?? Number.POSITIVE_INFINITY);
   for (;;) {
     if (documents.find(name, q, tx).length > 0) return { n: 1, nModified: 0 };

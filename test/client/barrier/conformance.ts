@@ -7,7 +7,7 @@ import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import { Duplicated, Failure, isDuplicated, isOngoing } from "../../../src/client/errors.js";
 import { assertLaws, storyOf } from "./laws.js";
 import { anyBranch, anyPlans } from "./traces.js";
-import { type Pair, pairs, play, type World } from "./world.js";
+import { memoryWorld, type Pair, pairs, play, type Row, type World } from "./world.js";
 
 /** How a store is tested: how many random traces, and how long deliveries dawdle (0: one turn of the event loop). */
 export interface Pace {
@@ -40,8 +40,59 @@ export function barrierConformance<Tx>(world: () => World<Tx>, pace: Pace): void
     expect([...kinds].sort()).toEqual(["duplicate", "executed", "null-compensation", "suspended"]);
   });
 
+  differential(world, pace);
   messageLaws(world, pace);
   independence(world);
+}
+
+/** P11: one delivery after the other, of any op, every store says and keeps what the memory model does. */
+function differential<Tx>(world: () => World<Tx>, pace: Pace): void {
+  const anyDelivery = fc.record({
+    op: fc.constantFrom("action", "compensate", "try", "confirm", "cancel", "commit", "rollback", "msg", "other"),
+    branchId: fc.constantFrom("01", "0102"),
+    calls: fc.integer({ min: 1, max: 2 }),
+    refuses: fc.boolean(),
+  });
+  it("does what the memory model does on any sequence of deliveries (P11)", async () => {
+    const seen = new Set<string>();
+    const sequences = fc.array(anyDelivery, { minLength: 1, maxLength: 10 });
+    await fc.assert(
+      fc.asyncProperty(sequences, async (sequence) => {
+        const [real, model, gid] = [world(), memoryWorld(), freshGid("p11")];
+        for (const delivery of sequence) {
+          const [said, expected] = [await outcomes(real, gid, delivery), await outcomes(model, gid, delivery)];
+          expect(said).toEqual(expected);
+          for (const one of said) seen.add(one);
+        }
+        expect(await real.effects(gid)).toEqual(await model.effects(gid));
+        const shown = ({ branchId, op, barrierId, reason }: Row) => [branchId, op, barrierId, reason].join(" ");
+        expect((await real.rows(gid)).map(shown).sort()).toEqual((await model.rows(gid)).map(shown).sort());
+      }),
+      { numRuns: pace.traces },
+    );
+    const all = ["duplicate", "duplicated", "executed", "failed", "null-compensation", "suspended"];
+    expect([...seen].sort()).toEqual(all);
+  });
+}
+
+/** What each barrier call of one delivery came to; the first that is refused ends it. */
+async function outcomes<Tx>(
+  world: World<Tx>,
+  gid: string,
+  delivery: { readonly op: string; readonly branchId: string; readonly calls: number; readonly refuses: boolean },
+): Promise<readonly string[]> {
+  const { op, branchId, calls, refuses } = delivery;
+  const one = barrierFrom({ gid, trans_type: "saga", branch_id: branchId, op });
+  const said: string[] = [];
+  for (let call = 1; call <= calls; call++) {
+    const business = async (tx: Tx) => {
+      await world.apply(tx, gid, { branchId, op, call });
+      if (refuses) throw new Failure("no");
+    };
+    said.push(await world.guard.run(one, business).then(({ kind }) => kind, refusalOf));
+    if (said.at(-1) === "failed") break;
+  }
+  return said;
 }
 
 const pauseMs = (ms: number): Promise<void> =>

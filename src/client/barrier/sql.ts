@@ -75,19 +75,6 @@ export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): S
   return database === "mysql" ? mysqlDialect(name) : postgresDialect(name);
 }
 
-/** Rows whose insertion waits three seconds at most for another delivery of the branch: then it is `Ongoing`. */
-export function hastyRows(dialect: SqlDialect, tx: SqlTx): Pick<BarrierRows, "insertIgnore"> {
-  return {
-    async insertIgnore(row) {
-      try {
-        return await dialect.underLockTimeout(tx, 3, () => dialect.rows(tx).insertIgnore(row));
-      } catch (error) {
-        throw error instanceof TandemError ? error : dialect.explain(error);
-      }
-    },
-  };
-}
-
 function lockSeconds(options: SqlBarrierOptions): number {
   const seconds = toSeconds(options.lockTimeout ?? "3s");
   if (seconds >= 1 && seconds <= 3_600) return seconds;

@@ -3,8 +3,9 @@
 
 import type { Connection, Pool, RowDataPacket } from "mysql2/promise";
 import { mysqlLibrary } from "../barrier/mysql2.js";
-import { hastyRows, type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
+import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase, XaSession } from "./branch.js";
+import { hastyRows } from "./rows.js";
 
 /** XAER_NOTA: the xid is not known (any more). */
 const unknownXid = 1397;

@@ -2,8 +2,9 @@
 
 import type { ClientBase, Pool } from "pg";
 import { postgresLibrary } from "../barrier/pg.js";
-import { hastyRows, type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
+import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase } from "./branch.js";
+import { hastyRows } from "./rows.js";
 
 /** undefined_object: no such prepared transaction. */
 const unknownXid = "42704";

@@ -46,7 +46,7 @@ export interface Lease {
 }
 
 /** The workflows this process can run. */
-export interface Workflows {
+export interface Workflows extends AsyncDisposable {
   /**
    * Runs to the end and resolves to the result. Rejects with `Failure` after everything was rolled back; with anything
    * else if the run is interrupted: then the coordinator calls back, and `execute` with the same gid and input joins
@@ -56,6 +56,11 @@ export interface Workflows {
   execute<Out>(workflow: Workflow<undefined, Out>, options?: GlobalOptions): Promise<Out>;
   /** The callback, to be mounted with the service's other routes. */
   readonly route: Route;
+  /**
+   * For a service's end, before its server and its client are closed: begins no run any more, answers callbacks "not
+   * yet", and resolves when the runs that were begun have ended.
+   */
+  close(): Promise<void>;
 }
 
 /** A workflow of any types: what it takes and gives is settled where it was defined. */
@@ -72,6 +77,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   const machinery = import("./execute.js");
   // Whoever executes a workflow is told; until then it is nobody's error.
   machinery.catch(() => {});
+  let isClosing = false;
   /** One run of a gid at a time in this process; others of the same workflow and input join it. */
   const running = new Map<string, { readonly what: string; readonly run: Promise<unknown> }>();
 
@@ -79,6 +85,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     const what = `${of.name} ${inputText}`;
     const joined = running.get(gid);
     if (joined?.what === what) return joined.run;
+    if (isClosing) throw new Ongoing("this process is closing and begins no workflow", { gid });
     if (joined !== undefined) {
       throw invalidInput(`workflow ${gid} is running here with another name or input`, {
         ...{ gid, hint: "give each run a gid of its own" },
@@ -109,7 +116,13 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     });
   }
 
+  const close = async () => {
+    isClosing = true;
+    await Promise.allSettled([...running.values()].map(({ run }) => run));
+  };
   return {
+    close,
+    [Symbol.asyncDispose]: close,
     execute: async <Out>(of: AnyWorkflow, settings: GlobalOptions = {}, input?: unknown) => {
       if (byName.get(of.name) !== of) {
         throw invalidInput(`workflow '${of.name}' is not registered, so nobody could resume it`);

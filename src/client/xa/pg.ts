@@ -3,6 +3,7 @@
 import type { ClientBase, Pool } from "pg";
 import { postgresLibrary } from "../barrier/pg.js";
 import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
+import { BarrierError } from "../errors.js";
 import type { XaDatabase } from "./branch.js";
 import { hastyRows } from "./rows.js";
 
@@ -25,7 +26,12 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
         tx: client,
         rows: hastyRows(dialect, library.statements(client)),
         async prepare() {
-          await client.query(`prepare transaction '${xid}'`);
+          const { command } = await client.query(`prepare transaction '${xid}'`);
+          if (command === "PREPARE") return;
+          // After a failed statement Postgres answers with ROLLBACK, and no error.
+          throw new BarrierError("the branch was not prepared: a statement of it had failed", {
+            hint: "after a failed statement, throw; Postgres rolls the whole transaction back",
+          });
         },
         async rollback() {
           await client.query("rollback");

@@ -50,6 +50,7 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
       xaRoute("/to", { database: postgresXa(pg), client }, async (tx, payload) => {
         const [amount, name] = Object.values(payload!);
         if (name === "closed") throw new Failure("account closed");
+        if (name === "careless") await tx.query("select * from nowhere").catch(() => {});
         await tx.query("update account set balance = balance + $1 where name = $2", [amount, name]);
       }),
     ];
@@ -106,6 +107,33 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
       () => prepared(),
     );
     expect(await balances("bob")).toEqual([100, 0]);
+  });
+
+  it("does not take a branch for prepared whose code swallowed a failed statement", async () => {
+    await open("careless");
+    const careless = client.xa(async (xa) => {
+      await xa.call(`${url}/from`, { amount: 30, name: "careless" });
+      await xa.call(`${url}/to`, { amount: 30, name: "careless" });
+    });
+    await expect(careless).rejects.toThrow(/was not prepared/);
+    await until(
+      async () => (await prepared()) === 0,
+      () => prepared(),
+    );
+    expect(await balances("careless")).toEqual([100, 0]);
+  });
+
+  it("asks again within seconds when a branch is delivered a second time while the first is prepared", async () => {
+    await open("zoe");
+    await client.xa({ gid: "twice", wait: "10s" }, async (xa) => {
+      await xa.call(`${url}/to`, { amount: 5, name: "zoe" });
+      const query = "gid=twice&trans_type=xa&branch_id=01&op=action&phase2_url=x";
+      const began = performance.now();
+      const again = await fetch(`${url}/to?${query}`, { method: "POST", body: '{"amount":5,"name":"zoe"}' });
+      expect(again.status).toBe(425);
+      expect(performance.now() - began).toBeLessThan(6_000);
+    });
+    expect((await balances("zoe"))[1]).toBe(5);
   });
 
   it("answers repeated commits and rollbacks alike, and tells a lost branch from a committed one", async () => {

@@ -62,7 +62,7 @@ export function mysqlResultDefinition(name: string): string {
  */
 async function underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T> {
   const name = "innodb_lock_wait_timeout";
-  const kept = `coalesce(@tandem_lock_wait, @@session.${name})`;
+  const kept = `cast(coalesce(@tandem_lock_wait, @@session.${name}) as unsigned)`;
   await tx.exec(`set @tandem_lock_wait = ${kept}, session ${name} = ${seconds}`, []);
   try {
     return await work();

@@ -73,7 +73,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
   }
   const byName = new Map(list.map((one) => [one.name, one]));
   if (byName.size < list.length) throw invalidInput("two workflows have the same name");
-  const lease = leaseOf(options.lease);
+  const executor = { callbackUrl: options.callbackUrl, lease: leaseOf(options.lease) };
   const machinery = import("./execute.js");
   // Whoever executes a workflow is told; until then it is nobody's error.
   machinery.catch(() => {});
@@ -92,9 +92,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
       });
     }
     const run = machinery
-      .then(({ executeOnce }) =>
-        executeOnce(initiator, of, gid, inputText, settings, { callbackUrl: options.callbackUrl, lease }),
-      )
+      .then(({ executeOnce }) => executeOnce(initiator, of, gid, inputText, settings, executor))
       .finally(() => running.delete(gid));
     running.set(gid, { what, run });
     return run;

@@ -50,8 +50,8 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
       xaRoute("/to", { database: postgresXa(pg), client }, async (tx, payload) => {
         const [amount, name] = Object.values(payload!);
         if (name === "closed") throw new Failure("account closed");
-        if (name === "careless") await tx.query("select * from nowhere").catch(() => {});
         await tx.query("update account set balance = balance + $1 where name = $2", [amount, name]);
+        if (name === "careless") await tx.query("select * from nowhere").catch(() => {});
       }),
     ];
     url = await listen(http);

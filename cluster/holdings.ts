@@ -21,6 +21,8 @@ export class Holdings {
   readonly #nowMs: () => number;
   readonly #owned = new Map<number, number>();
   readonly #table = new Map<number, Learnt>();
+  /** Shard → epoch under which this node gave it up: what it has on its way to the store under it may yet land. */
+  readonly #givenUp = new Map<number, number>();
 
   /** @param nowMs monotonic. */
   constructor(name: string, holder: Holder, nowMs: () => number) {
@@ -57,6 +59,7 @@ export class Holdings {
     for (const { row } of this.#table.values()) {
       const epoch = this.#owned.get(row.shard);
       if (this.isMine(row)) {
+        if (row.epoch === this.#givenUp.get(row.shard)) continue;
         if ((epoch === undefined || row.epoch > epoch) && !this.leaving.has(row.shard)) found.push(row);
       } else if (epoch !== undefined && row.epoch > epoch) gone.push(row.shard);
     }
@@ -70,6 +73,25 @@ export class Holdings {
     const fresh = mine.filter(({ shard }) => !this.#owned.has(shard)).map(({ shard }) => shard);
     for (const { shard, epoch } of mine) this.#owned.set(shard, Math.max(epoch, this.#owned.get(shard) ?? 0));
     if (fresh.length > 0) this.#holder.gained(fresh);
+  }
+
+  /** Drops shards for good: whatever becomes of the statement that says so, their epochs are over for this node. */
+  giveUp(shards: readonly number[]): void {
+    for (const shard of shards) {
+      const epoch = this.#owned.get(shard);
+      if (epoch !== undefined) this.#givenUp.set(shard, epoch);
+    }
+    this.drop(shards);
+  }
+
+  /** Rows that still name this node under an epoch that it gave up: only under the next one it may work again. */
+  forsaken(): readonly ShardRow[] {
+    const rows: ShardRow[] = [];
+    for (const [shard, epoch] of this.#givenUp) {
+      const row = this.#table.get(shard)?.row;
+      if (row?.epoch === epoch && this.isMine(row) && !this.leaving.has(shard)) rows.push(row);
+    }
+    return rows;
   }
 
   /** Holds them no longer; those that it does not hold are ignored. */

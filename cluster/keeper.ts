@@ -329,6 +329,7 @@ export class Keeper implements Ownership {
       this.#orphanSince.set(shard, sinceMs);
       return this.#desired(shard, live) === name || nowMs - sinceMs >= anybodyMs;
     });
+    wanted.push(...this.#holdings.forsaken());
     if (wanted.length === 0 || this.suspended) return;
     const claimed = await this.#leases.claim(wanted, name, this.incarnation);
     this.#tell(claimed);
@@ -361,7 +362,7 @@ export class Keeper implements Ownership {
         const epoch = this.owned.get(shard);
         return epoch === undefined ? [] : [{ shard, epoch, owner, incarnation: this.incarnation }];
       });
-      this.#holdings.drop(shards);
+      this.#holdings.giveUp(shards);
       this.#tell(await this.#leases.release(rows));
     } finally {
       for (const shard of shards) leaving.delete(shard);

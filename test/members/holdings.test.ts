@@ -52,4 +52,20 @@ describe("holdings", () => {
     own.reconcile();
     expect(told).toEqual(["+1", "-1", "+1"]);
   });
+
+  it("work on what they gave up under the next epoch only, though the store still has them as its owner", () => {
+    const { own, told, see } = holdings();
+    see(1, 5, "a", 2);
+    own.leaving.add(1);
+    own.giveUp([1]);
+    expect(own.forsaken()).toEqual([]); // the statement is under way
+    own.leaving.delete(1);
+    see(1, 5, "a", 2);
+    expect([...own.owned]).toEqual([]);
+    expect(own.forsaken()).toEqual([{ shard: 1, epoch: 5, owner: "a", incarnation: 2 }]);
+    see(1, 6, "a", 2);
+    expect([...own.owned]).toEqual([[1, 6]]);
+    expect(own.forsaken()).toEqual([]);
+    expect(told).toEqual(["+1", "-1", "+1"]);
+  });
 });

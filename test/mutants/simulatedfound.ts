@@ -51,6 +51,13 @@ export const found: readonly SimulatedMutant[] = [
     rules: ["S8"],
   },
   {
+    name: "found: a hand-over that failed leaves the old epoch in use",
+    file: "cluster/holdings.ts",
+    find: "        if (row.epoch === this.#givenUp.get(row.shard)) continue;\n",
+    replace: "",
+    rules: ["S2", "S8"],
+  },
+  {
     name: "found: an answer to an earlier process of the same name counts",
     file: "cluster/link.ts",
     find: "this.#nextId = Math.floor(random() * firstIdMax);",

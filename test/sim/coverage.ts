@@ -47,6 +47,7 @@ const checks: readonly string[] = [
   "subscription acknowledged and there",
   ...["of abort and submit one won", "queues empty at the end", "final status stays", "branch after submit refused"],
   ...["abort after submit refused", "rolled back for a reason", "call and flush within the lease"],
+  "no epoch is used after it was given up",
   ...["work taken up in time", "every node serves at the end", "others finish beside a poisoned one"],
 ];
 

@@ -87,8 +87,13 @@ export function remoteStore(
   };
 }
 
-/** The leases port of a process. */
-export function remoteLeases(process: Process, path: StorePath, { leases }: Shared): Leases {
+/** The leases port of a process. `givenUp`: shards that it has asked to be nobody's, with their epochs then. */
+export function remoteLeases(
+  process: Process,
+  path: StorePath,
+  { leases }: Shared,
+  givenUp: Map<number, number>,
+): Leases {
   const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
   const write = <T>(work: () => Promise<T>) => process.remote(path, true, work);
   return {
@@ -97,7 +102,10 @@ export function remoteLeases(process: Process, path: StorePath, { leases }: Shar
     look: (...args) => read(() => leases.look(...args)),
     fence: (...args) => write(() => leases.fence(...args)),
     claim: (...args) => write(() => leases.claim(...args)),
-    release: (...args) => write(() => leases.release(...args)),
+    release: (rows) => {
+      for (const { shard, epoch } of rows) givenUp.set(shard, epoch);
+      return write(() => leases.release(rows));
+    },
     leave: (...args) => write(() => leases.leave(...args)),
     close: async () => {},
   };

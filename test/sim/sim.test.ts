@@ -10,14 +10,19 @@ import { simulate } from "./simulate.js";
 const seeds = 2000;
 const withinMs = 300_000;
 
+/** Seeds that have broken a rule once, and why: run as well. */
+const regressions: readonly number[] = [
+  414_484, // S8, S2: after a hand-over that failed a node went on under the epoch that it had given up
+];
+
 it(
   `keeps every rule over ${seeds} seeds, and has exercised every fault, state and transition`,
   async () => {
     const coverage = new Coverage();
     const broken: string[] = [];
-    let next = 1;
+    const left = [...regressions, ...Array.from({ length: seeds }, (_, i) => i + 1)];
     await runSeeds(
-      () => (next <= seeds ? next++ : undefined),
+      () => left.shift(),
       ({ seed, violations, counts }) => {
         coverage.add(counts);
         if (violations.length > 0) broken.push(`seed ${seed}: ${violations.join("; ")}`);

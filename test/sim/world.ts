@@ -129,11 +129,12 @@ export class World {
       () => this.#judgeLease(member, name, "flush"),
     );
     const keyValues = remoteKeyValues(process, path, shared);
+    const givenUp = new Map<number, number>();
     const member: Member = createMember(
       {
         store,
         keyValues,
-        leases: remoteLeases(process, path, shared),
+        leases: remoteLeases(process, path, shared, givenUp),
         bus: {
           ...bus,
           send: (to, message) => process.does("message") && bus.send(to, message),
@@ -144,6 +145,7 @@ export class World {
           sent: (call) => {
             this.#judgeLease(member, name, "call");
             this.ledger.called(call, this.#ownsNow(member, call.gid));
+            this.#judgeTenure(member, name, givenUp, shardOf(call.gid));
           },
           epochOf: (gid) => member.keeper.epochOf(shardOf(gid)),
         }),
@@ -323,6 +325,15 @@ export class World {
     return member.keeper.epochOf(shard) === this.leases.epochOf(shard);
   }
 
+  /** S2: an epoch that a node has given up is over for it, whatever became of the statement. */
+  #judgeTenure({ keeper }: Member, name: string, givenUp: ReadonlyMap<number, number>, shard: number): void {
+    const epoch = givenUp.get(shard);
+    if (epoch === undefined) return;
+    this.coverage.count("checked: no epoch is used after it was given up");
+    if (keeper.epochOf(shard) === epoch)
+      this.violations.push(`S2: ${name} works again under epoch ${epoch} of shard ${shard}, which it had given up`);
+  }
+
   /** Neither call nor flush begins after the lease is over (reliability 3.4 and 5.5), by the store's own clock. */
   #judgeLease({ keeper }: Member, name: string, deed: "call" | "flush"): void {
     const row = this.leases.node(name);
@@ -348,8 +359,7 @@ export class World {
   #noted(node: string, commit: Commit, verdict: Verdict): void {
     this.coverage.count(`commit: ${verdict}`);
     if (verdict === "ok") this.ledger.took(node, commit, this.leases.row(commit.shard)!);
-    const { version, events } = commit.row;
-    this.say(`${node} commits ${commit.gid} v${version} ${events.map(eventText)} ${verdict}`);
+    this.say(`${node} commits ${commit.gid} v${commit.row.version} ${commit.row.events.map(eventText)} ${verdict}`);
   }
 
   #log(name: string): Log {

@@ -254,9 +254,8 @@ export class Actor {
 
   #send(message: Message, decision: Decision, commit: Commit): void {
     this.#busy = true;
-    this.#services.committer.add(commit, commitBytes(decision.events), (result) =>
-      this.#committed(message, decision, commit, result),
-    );
+    const done = (result: Committed) => this.#committed(message, decision, commit, result);
+    this.#services.committer.add(commit, commitBytes(decision.events), done, () => this.#over);
   }
 
   #committed(message: Message, decision: Decision, commit: Commit, result: Committed): void {

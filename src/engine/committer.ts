@@ -21,6 +21,7 @@ interface Waiting {
   readonly sinceMs: number;
   readonly bytes: number;
   readonly done: (result: Committed) => void;
+  readonly isAbandoned: () => boolean;
 }
 
 /** First and longest wait before a flush is tried again when the store cannot be reached. */
@@ -88,11 +89,11 @@ export class Committer {
 
   /**
    * Takes a commit; `done` is called once, after its flush, unless `close` gave it up. Two commits of one gid (an actor
-   * that lost its shard, and one that got it again) never share a flush.
+   * that lost its shard, and one that got it again) never share a flush. `isAbandoned`: whoever decided it has ended.
    */
-  add(commit: Commit, bytes: number, done: (result: Committed) => void): void {
+  add(commit: Commit, bytes: number, done: (result: Committed) => void, isAbandoned = () => false): void {
     if (this.#closed) return;
-    this.#queue.push({ commit, bytes, done, sinceMs: this.#clock.monotonicMs() });
+    this.#queue.push({ commit, bytes, done, isAbandoned, sinceMs: this.#clock.monotonicMs() });
     this.#queuedBytes += bytes;
     this.#flushing ??= this.#run();
   }
@@ -160,10 +161,10 @@ export class Committer {
    * then on never simply sent again.
    */
   async #flush(batch: readonly Waiting[], inDoubt = false): Promise<readonly Committed[] | undefined> {
-    const commits = batch.map(({ commit }) => commit);
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
+      if (inDoubt && batch.every(({ isAbandoned }) => isAbandoned())) return batch.map(() => "fenced");
       try {
-        const verdicts = await (inDoubt ? this.#store.settle(commits) : this.#send(commits));
+        const verdicts = await (inDoubt ? this.#settle(batch) : this.#send(batch.map(({ commit }) => commit)));
         this.#available();
         return verdicts;
       } catch (error) {
@@ -176,6 +177,16 @@ export class Committer {
         if (!(await this.#again(waitMs))) return undefined;
       }
     }
+  }
+
+  /**
+   * Settling renews a commit's epoch. One of an actor that has lost its shard stays fenced: were the shard this node's
+   * again, it would be written beside what its successors have seen.
+   */
+  async #settle(batch: readonly Waiting[]): Promise<readonly Committed[]> {
+    const kept = batch.filter(({ isAbandoned }) => !isAbandoned());
+    const verdicts = await this.#store.settle(kept.map(({ commit }) => commit));
+    return batch.map((waiting) => verdicts[kept.indexOf(waiting)] ?? "fenced");
   }
 
   async #send(commits: readonly Commit[]): Promise<readonly Committed[]> {

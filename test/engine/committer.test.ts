@@ -181,6 +181,26 @@ describe("the committer", () => {
     expect(told).toEqual(["ok", "conflict"]);
   });
 
+  it("does not renew the epoch of a commit in doubt whose actor has lost its shard", async () => {
+    const { store, committer } = setup();
+    const settled: string[] = [];
+    const settleThere = store.settle.bind(store);
+    store.settle = (batch) => {
+      settled.push(...batch.map(({ gid }) => gid));
+      return settleThere(batch);
+    };
+    store.faults.nextCommits.push("doubtLost", "doubtLost");
+    const told: Committed[] = [];
+    const hear = (result: Committed) => void told.push(result);
+    committer.add(commitOf(0, "good"), 100, hear);
+    committer.add(commitOf(1, "good"), 100, hear, () => true);
+    await settle();
+    committer.add(commitOf(2, "good"), 100, hear, () => true);
+    await settle();
+    expect(told).toEqual(["ok", "fenced", "fenced"]);
+    expect(settled).toEqual(["g0"]);
+  });
+
   it("goes on when a listener throws", async () => {
     const { committer, log } = setup();
     const told: Committed[] = [];

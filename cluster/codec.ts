@@ -1,14 +1,12 @@
 /**
- * Messages between nodes: a version byte, then msgpack. What is of another version, too large or not whole is refused
- * before anything in it is believed; a message never gives its sender a right.
+ * Messages between nodes: a byte that names the format (`ports/format.ts`), then msgpack. What is of an unknown format,
+ * too large or not whole is refused before anything in it is believed; a message never gives its sender a right.
  */
 import { Packr } from "msgpackr";
 import type { Reply, Request } from "../src/core/input.js";
+import { formats, inWords, knows } from "../src/ports/format.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import { isMessage } from "./wellformed.js";
-
-/** First byte of every message. Nodes of a rolling upgrade read this and the previous one. */
-export const messageVersion = 1;
 
 /** Asks of one node to another, put together: what the sender had ready. */
 export interface Asks {
@@ -36,19 +34,36 @@ export type Message = Asks | Answers | Changed;
 
 const packr = new Packr({ useRecords: false, structuredClone: false });
 
-/** Version byte and body; the caller may keep the bytes. */
-export function encode(message: Message): Uint8Array {
+/** Bytes that are no message, and why. */
+export interface Unreadable {
+  readonly kind: "unreadable";
+  readonly why: string;
+}
+
+/** Messages as one build writes and reads them. */
+export interface MessageForms {
+  /** In the format on which the nodes have agreed. */
+  encode(message: Message, format: number): Uint8Array;
+  decode(bytes: Uint8Array): Message | Unreadable;
+}
+
+/** Those of this program. */
+export const messageForms: MessageForms = { encode, decode };
+
+/** First byte and body; the caller may keep the bytes. */
+export function encode(message: Message, format: number = formats.newest): Uint8Array {
+  if (!knows(formats, format)) throw new RangeError(`format ${format} met, ${inWords(formats)} known`);
   const body = packr.pack(message);
   const bytes = new Uint8Array(body.length + 1);
-  bytes[0] = messageVersion;
+  bytes[0] = format;
   bytes.set(body, 1);
   return bytes;
 }
 
 /** The message, or why it is none. */
-export function decode(bytes: Uint8Array): Message | { readonly kind: "unreadable"; readonly why: string } {
+export function decode(bytes: Uint8Array): Message | Unreadable {
   if (bytes.length < 2) return unreadable(`${bytes.length} bytes met, needed at least 2`);
-  if (bytes[0] !== messageVersion) return unreadable(`message version ${bytes[0]} met, needed ${messageVersion}`);
+  if (!knows(formats, bytes[0])) return unreadable(`format ${bytes[0]} met, ${inWords(formats)} known`);
   try {
     const message: unknown = packr.unpack(bytes.subarray(1));
     return isMessage(message) ? (message as Message) : unreadable("neither asks, answers nor changed");
@@ -67,6 +82,6 @@ export function roughBytes(value: unknown): number {
   return sum;
 }
 
-function unreadable(why: string): { readonly kind: "unreadable"; readonly why: string } {
+function unreadable(why: string): Unreadable {
   return { kind: "unreadable", why };
 }

@@ -4,7 +4,7 @@
  * not wait for a hand-over. Knows no transaction: what losing and gaining a shard means is the engine's business.
  */
 import type { Cancel, Clock } from "../src/ports/clock.js";
-import type { Leases, NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
+import { JoinRefused, type Leases, type NodeRow, type ShardRow, type Sight } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
 import type { Ownership } from "../src/ports/ownership.js";
 import { rememberedOwner } from "./assign.js";
@@ -290,7 +290,10 @@ export class Keeper implements Ownership {
           this.#mustJoin = false;
           this.hurry();
         },
-        (cause) => this.#log.warn("join_failed", { cause: String(cause) }),
+        (cause) => {
+          if (cause instanceof JoinRefused) this.#fall("outdated", { cause: cause.message });
+          else this.#log.warn("join_failed", { cause: String(cause) });
+        },
       )
       .finally(() => {
         this.#joining = undefined;

@@ -6,9 +6,10 @@ import { type Reply, type Request, refused } from "../src/core/input.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Cancel, Clock, Random } from "../src/ports/clock.js";
 import type { Coordinator } from "../src/ports/coordinator.js";
+import { formats } from "../src/ports/format.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
-import { type Answers, type Asks, decode, encode, roughBytes } from "./codec.js";
+import { type Answers, type Asks, type Message, type MessageForms, messageForms, roughBytes } from "./codec.js";
 
 /** Most asks or answers of one message, and about how many bytes they may have together. */
 const itemsMax = 128;
@@ -23,6 +24,14 @@ const firstIdMax = 2 ** 52;
 /** Unreadable messages are logged no more often than this, milliseconds. */
 const betweenWarningsMs = 1000;
 
+/** How messages are written: by which build, in which of its formats. */
+export interface Writing {
+  readonly forms: MessageForms;
+  format(): number;
+}
+
+const plainWriting: Writing = { forms: messageForms, format: () => formats.newest };
+
 interface Outstanding {
   readonly to: string;
   readonly resolve: (reply: Reply | undefined) => void;
@@ -35,6 +44,7 @@ export class Link {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #here: Coordinator;
+  readonly #writing: Writing;
   readonly #changed: (rows: readonly ShardRow[]) => void;
   readonly #outstanding = new Map<number, Outstanding>();
   readonly #asks = new Map<string, Asks["items"][number][]>();
@@ -57,6 +67,7 @@ export class Link {
     here: Coordinator,
     changed: (rows: readonly ShardRow[]) => void,
     random: Random,
+    writing: Writing = plainWriting,
   ) {
     this.#self = self;
     this.#nextId = Math.floor(random() * firstIdMax);
@@ -65,6 +76,7 @@ export class Link {
     this.#log = log;
     this.#here = here;
     this.#changed = changed;
+    this.#writing = writing;
     bus.receive((bytes) => this.#take(bytes));
   }
 
@@ -111,7 +123,11 @@ export class Link {
 
   /** Tells all nodes about rows that this one has written. */
   announce(rows: readonly ShardRow[]): void {
-    this.#bus.announce(encode({ kind: "changed", from: this.#self, shards: rows }));
+    this.#bus.announce(this.#encode({ kind: "changed", from: this.#self, shards: rows }));
+  }
+
+  #encode(message: Message): Uint8Array {
+    return this.#writing.forms.encode(message, this.#writing.format());
   }
 
   #flushSoon(): void {
@@ -129,7 +145,7 @@ export class Link {
   /** As few messages as the bus takes; an item that it does not take even alone is left to the timeout of who asked. */
   #send<T>(to: string, items: readonly T[], wrap: (items: readonly T[]) => Asks | Answers): void {
     for (const part of parts(items)) {
-      if (this.#bus.send(to, encode(wrap(part)))) continue;
+      if (this.#bus.send(to, this.#encode(wrap(part)))) continue;
       if (part.length === 1) this.#warn("message_not_sent", { to });
       else for (const item of part) this.#send(to, [item], wrap);
     }
@@ -144,7 +160,7 @@ export class Link {
   }
 
   #take(bytes: Uint8Array): void {
-    const message = decode(bytes);
+    const message = this.#writing.forms.decode(bytes);
     switch (message.kind) {
       case "asks":
         for (const { id, gid, request } of message.items) this.#carryOut(message.from, id, gid, request);

@@ -10,7 +10,7 @@ import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Leases, ShardRow } from "../src/ports/leases.js";
 import { waitForRoom } from "./alone.js";
 import { Keeper } from "./keeper.js";
-import { Link } from "./link.js";
+import { Link, type Writing } from "./link.js";
 import { Router } from "./router.js";
 import { storeClock } from "./storeclock.js";
 import { type Downfall, keeperDefaults } from "./tenant.js";
@@ -20,6 +20,8 @@ import { View } from "./view.js";
 export interface MemberPorts extends Omit<EnginePorts, "ownership"> {
   readonly leases: Leases;
   readonly bus: Bus;
+  /** How messages are written; in the newest format of this program unless given. */
+  readonly writing?: Writing;
 }
 
 /** Who it is. `leaseMs` as in keeper settings. */
@@ -81,7 +83,7 @@ export function createMember(
     view.learn(rows);
     if (taken) keeper.hurry();
   };
-  const link: Link = new Link(settings.name, bus, clock, log, engine, changed, ports.random);
+  const link: Link = new Link(settings.name, bus, clock, log, engine, changed, ports.random, ports.writing);
   const coordinator = new Router(engine, link, view, clock, {
     self: settings.name,
     ownerWaitMs: leaseMs + 1000,

@@ -22,47 +22,59 @@ import {
 } from "../src/node.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
+import { inWords, knows } from "../src/ports/format.js";
 import type { ShardRow } from "../src/ports/leases.js";
+import { type RowFormats, rowFormats } from "../src/store/codec.js";
 import { MysqlLeases } from "../src/store/mysql/leases.js";
 import { agreeOnCluster } from "../src/store/mysql/meta.js";
 import { type MysqlStore, migrateMysql, openMysql } from "../src/store/mysql/mysql.js";
 import { fallbackBus } from "./bus/fallback.js";
 import { type HttpBus, httpBus } from "./bus/http.js";
 import { type NatsLine, natsBus, openNats } from "./bus/nats.js";
+import { type MessageForms, messageForms } from "./codec.js";
 import { createMember, type Member } from "./member.js";
 import { clusterStatus } from "./status.js";
 import type { Downfall } from "./tenant.js";
 
 /** Codes with which a process ends that must not go on (reliability 3): for supervisors, beside those of the tool. */
-const fallCodes: Readonly<Record<Downfall, number>> = { usurped: 4, regressed: 5 };
+const fallCodes: Readonly<Record<Downfall, number>> = { usurped: 4, regressed: 5, outdated: 5 };
 
 const fallWords: Readonly<Record<Downfall, string>> = {
   usurped: "another process runs under the name of this node",
   regressed: "the database has lost what it had committed; look at it before anybody writes to it again",
+  outdated: "the other nodes write a format that this program does not know; use the program that they have",
 };
 
+/** The formats that a program knows, in its database and between its nodes: what differs in a rolling upgrade. */
+export interface Build {
+  readonly rows: RowFormats;
+  readonly messages: MessageForms;
+}
+
+const thisBuild: Build = { rows: rowFormats, messages: messageForms };
+
 /**
- * Starts whatever kind of node a configuration stands for. `shown` is logged.
- * @throws as `startNode`, OwnedElsewhere, SchemaError
+ * Starts whatever kind of node a configuration stands for. `shown` is logged. Tests of upgrades start nodes of another
+ * build. @throws as `startNode`, OwnedElsewhere, SchemaError, JoinRefused
  */
-export function startAnyNode(config: Config, shown: Shown = []): Promise<RunningNode> {
-  if (config.store.kind === "mysql") return startSharing(config, shown, config.store);
+export function startAnyNode(config: Config, shown: Shown = [], build: Build = thisBuild): Promise<RunningNode> {
+  if (config.store.kind === "mysql") return startSharing(config, shown, config.store, build);
   if (config.cluster === undefined) return startNode(config, shown);
   throw new CliError("usage", "a cluster needs a database that its nodes share", [
     "add --store mysql://USER:PASSWORD@HOST:PORT/DB",
   ]);
 }
 
-async function startSharing(config: Config, shown: Shown, choice: MysqlChoice): Promise<RunningNode> {
+async function startSharing(config: Config, shown: Shown, choice: MysqlChoice, build: Build): Promise<RunningNode> {
   const { cluster } = config;
   let line: NatsLine | undefined;
   const nats = cluster && { connection: () => line?.connection, prefix: cluster.prefix };
   const surroundings = surround(config, shown, nats && { nats });
   if (cluster !== undefined) line = connectNats(cluster, surroundings);
   try {
-    if (!choice.migrateByHand) await migrateMysql(connectUrl(choice));
+    if (!choice.migrateByHand) await migrateMysql(connectUrl(choice), undefined, build.rows);
     const ways = cluster && line && (await openWays(cluster, line, surroundings, connectUrl(choice)));
-    return await runNode(surroundings, await share(surroundings, choice, ways));
+    return await runNode(surroundings, await share(surroundings, choice, ways, build));
   } catch (error) {
     await line?.close();
     throw error;
@@ -133,21 +145,39 @@ async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings
 /** Connections beside those for reading: one writes, one keeps the lease. */
 const ownLines = 2;
 
+/** Newest format that this node offers to write. @throws CliError when it is none that the program knows */
+function mostAgreeable({ formatMax }: MysqlChoice, { oldest, newest }: RowFormats): number {
+  if (formatMax === 0) return newest;
+  if (knows({ oldest, newest }, formatMax)) return formatMax;
+  const known = inWords({ oldest, newest });
+  throw new CliError("usage", `Store.FormatMax is ${formatMax}, this program knows ${known}`, [
+    `set it to ${known} or 0`,
+  ]);
+}
+
 /** A bus for one who has nobody to talk to. */
 const silence: Bus = { send: () => false, announce: () => {}, receive: () => {}, close: async () => {} };
 
-async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefined): Promise<Heart> {
+async function share(
+  at: Surroundings,
+  choice: MysqlChoice,
+  ways: Ways | undefined,
+  { rows, messages }: Build,
+): Promise<Heart> {
   const { config, log, callers, observer } = at;
   const { leaseMs } = config;
   const name = config.cluster?.node ?? `${hostname().slice(0, 48)}-${randomBytes(4).toString("hex")}`;
   const address = ways?.address ?? "";
+  const formatMax = mostAgreeable(choice, rows);
   const leases = new MysqlLeases({
-    ...{ url: connectUrl(choice), timeoutMs: Math.floor(leaseMs / 2), log },
+    ...{ url: connectUrl(choice), timeoutMs: Math.floor(leaseMs / 2), log, formats: rows, formatMax },
   });
+  const format = () => leases.format;
   let member: Member;
   const store: MysqlStore = await openMysql({
     url: connectUrl(choice),
     connections: Math.max(1, Math.min(8, choice.maxConnections - ownLines)),
+    ...{ formats: rows, format },
     owner: {
       identity: () => ({ name, incarnation: member.keeper.incarnation }),
       bumped: (rows: readonly ShardRow[]) => member.keeper.bumped(rows),
@@ -156,7 +186,8 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
     enlist: (id) => leases.enlist(id),
     dismiss: (id) => leases.dismiss(id),
   });
-  const ports = { store, keyValues: store, leases, bus: ways?.bus ?? silence, callers, clock: at.clock };
+  const writing = { forms: messages, format };
+  const ports = { store, keyValues: store, leases, bus: ways?.bus ?? silence, callers, clock: at.clock, writing };
   member = createMember(
     { ...ports, random: Math.random, observer, log },
     engineSettings(config),
@@ -173,7 +204,7 @@ async function share(at: Surroundings, choice: MysqlChoice, ways: Ways | undefin
       const storeUnavailableMs = stats.storeUnavailableMs ?? (keeper.suspended ? -keeper.remainingMs() : undefined);
       return { ...stats, storeUnavailableMs };
     },
-    cluster: () => ({ ...clusterStatus(name, address, keeper, view) }),
+    cluster: () => ({ ...clusterStatus(name, address, keeper, view), format: format() }),
     async start(operations) {
       await member.start();
       if (ways !== undefined) api = serveNats(at, ways, operations, clock);

@@ -5,9 +5,9 @@ import type { Holder } from "./holdings.js";
 
 /**
  * Why this node must end for good. `usurped`: another process runs under its name. `regressed`: the store has lost what
- * it had committed.
+ * it had committed. `outdated`: the others write a format that this program does not know.
  */
-export type Downfall = "usurped" | "regressed";
+export type Downfall = "usurped" | "regressed" | "outdated";
 
 /** What follows from gaining and losing shards. */
 export interface Tenant extends Holder {

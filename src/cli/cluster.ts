@@ -23,6 +23,7 @@ export function showCluster(terminal: Terminal, cluster: Fields): void {
   ]);
   for (const line of tableLines(["node", "state", "shards", "lease", "incarnation", "address"], rows, terminal))
     terminal.out(line);
+  if (cluster.format !== undefined) terminal.out(paint.dim(`written in format ${text(cluster.format)}`));
   if (cluster.suspended === true) terminal.out(paint.red("this node stands still: its lease is over"));
   const misplaced = list(cluster.misplaced).map(fields);
   if (misplaced.length === 0) return terminal.out("every shard is where it should be");

@@ -1,11 +1,12 @@
 /**
  * `tandem doctor`: looks at everything that keeps a server from starting or working, and says what to do about each.
- * Changes nothing but for a file that it makes in the store's folder and removes again.
+ * Changes nothing but for a file that it makes in the store's folder and removes again; a database it only looks at.
  */
 import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import type { Config, Loaded } from "../config/config.js";
+import { connectUrl } from "../config/store.js";
 import { CliError } from "./exit.js";
 import type { Terminal } from "./terminal.js";
 
@@ -119,7 +120,10 @@ async function store({ store: choice }: Config, running: boolean): Promise<reado
         advice: "for real use --store lmdb:DIR",
       },
     ];
-  if (choice.kind !== "lmdb") return [];
+  if (choice.kind === "mysql") {
+    const { inspect } = await import("../store/mysql/inspect.js"); // loads the driver, which few commands need
+    return (await inspect(connectUrl(choice), choice.migrateByHand)).map((remark) => ({ what: "database", ...remark }));
+  }
   const dir = resolve(choice.dir);
   const place = nearestExisting(dir);
   const error = writeError(place);

@@ -125,6 +125,7 @@ const databaseTrouble: Readonly<Record<string, readonly [exit: ExitCode, advice:
   OwnedElsewhere: ["inUse", "end that node, or let both join a cluster: --cluster nats://… --node NAME"],
   StoreUnavailable: ["store", "start the database, or correct --store mysql://USER:PASSWORD@HOST:PORT/DB"],
   SchemaError: ["store", "let one node migrate it, or correct the configuration"],
+  JoinRefused: ["store", "use the program that the other nodes have"],
   UnknownFormat: ["store", "use the version of tandem that wrote it"],
 };
 

@@ -56,6 +56,10 @@ const store = {
   "Store.CertFile": text("", { about: "PEM file of the client certificate shown to the database." }),
   "Store.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
   "Store.MigrateByHand": toggle({ about: "Leaves the tables alone at the start; `tandem migrate` makes them." }),
+  "Store.FormatMax": integer(0, 65_535, 0, {
+    about:
+      "Newest stored format that this node offers to write, so that an upgrade can be rolled back; 0 = its newest.",
+  }),
   "Store.FinishedDataExpire": integer(60, 3650 * day, 7 * day, {
     dtm: true,
     about: "Seconds for which the steps and the history of a finished transaction are kept.",

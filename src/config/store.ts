@@ -27,6 +27,8 @@ interface SharedChoice {
   readonly maxConnections: number;
   /** A node does not make or change tables. */
   readonly migrateByHand: boolean;
+  /** Newest format that the node offers to write; 0 = the newest that it knows. */
+  readonly formatMax: number;
 }
 
 /** The embedded store of a node that was told nothing. */
@@ -85,6 +87,7 @@ function sharedOf(values: Values): SharedChoice {
   return {
     maxConnections: values["Store.MaxOpenConns"],
     migrateByHand: values["Store.MigrateByHand"],
+    formatMax: values["Store.FormatMax"],
   };
 }
 

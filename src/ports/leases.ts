@@ -27,6 +27,14 @@ export interface ShardRow {
   readonly incarnation: number;
 }
 
+/**
+ * The store does not let this process take part, now and later: the other nodes have agreed on a format that its
+ * program does not know. Nothing was changed.
+ */
+export class JoinRefused extends Error {
+  override readonly name = "JoinRefused";
+}
+
 /** One look at all rows, at one time of the store's clock. */
 export interface Sight {
   readonly storeNowMs: number;
@@ -40,7 +48,10 @@ export interface Sight {
 export interface Leases {
   /** Looks without being a node. */
   look(): Promise<Sight>;
-  /** Writes this node's row under the next incarnation of its name, which ends a predecessor's rights at once. */
+  /**
+   * Writes this node's row under the next incarnation of its name, which ends a predecessor's rights at once.
+   * @throws JoinRefused
+   */
   join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }>;
   /** Extends the lease if the row still has this incarnation and is not fenced, and looks; one round trip. */
   renew(name: string, incarnation: number, leaseMs: number, leaving: boolean): Promise<Sight>;

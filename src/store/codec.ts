@@ -8,25 +8,22 @@ import type { Event, NewOp } from "../core/event.js";
 import type { JournalRow } from "../core/evolve.js";
 import type { Head } from "../core/head.js";
 import type { Defaults, Executor, Options, Parked, Tries } from "../core/transaction.js";
+import { type Formats, formats, inWords, knows } from "../ports/format.js";
 import { bytes, list, optional, plain, type RecordShape, record, type Shape, texts } from "./shape.js";
 
-/** Format that this program writes: in the first byte of every stored value, and in the marker of every store. */
-export const formatVersion = 1;
-
-/** Oldest format that this program still reads. */
-export const oldestFormat = 1;
+/** Newest format of this program: the first byte of what an embedded store writes, and the marker of new stores. */
+export const formatVersion = formats.newest;
 
 /** Something stored is of a format that this program does not know; nothing was changed. */
 export class UnknownFormat extends Error {
   override readonly name = "UnknownFormat";
 }
 
-/** @throws UnknownFormat unless this program reads the format. `what` and `format` go into the message. */
-export function mustKnowFormat(format: number | undefined, what: string): void {
-  if (format !== undefined && format >= oldestFormat && format <= formatVersion) return;
-  const known = oldestFormat === formatVersion ? `${formatVersion}` : `${oldestFormat} to ${formatVersion}`;
+/** @throws UnknownFormat unless the build reads the format. `what` and `format` go into the message. */
+export function mustKnowFormat(format: number | undefined, what: string, known: Formats = formats): void {
+  if (knows(known, format)) return;
   throw new UnknownFormat(
-    `${what} has format ${format ?? "none"}, this program reads ${known}: use the version of tandem that wrote it`,
+    `${what} has format ${format ?? "none"}, this program reads ${inWords(known)}: use the version of tandem that wrote it`,
   );
 }
 
@@ -189,3 +186,21 @@ export const rowCodec: Codec<JournalRow> = codecOf("journal row", row);
 
 /** Heads. */
 export const headCodec: Codec<Head> = codecOf("head", head);
+
+/** The stored forms of journal rows in each format that a build knows. */
+export interface RowFormats extends Formats {
+  /** @throws RangeError for a format that the build does not know */
+  encode(row: JournalRow, format: number): Buffer;
+  /** @throws as `Codec.decode` */
+  decode(stored: Uint8Array): JournalRow;
+}
+
+/** Those of this program. */
+export const rowFormats: RowFormats = {
+  ...formats,
+  encode(row, format) {
+    if (format !== formatVersion) throw new RangeError(`format ${format} cannot be written, only ${formatVersion}`);
+    return rowCodec.encode(row);
+  },
+  decode: rowCodec.decode,
+};

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Event } from "../../src/core/event.js";
-import { formatVersion, headCodec, oldestFormat, rowCodec } from "../../src/store/codec.js";
+import { formats as known } from "../../src/ports/format.js";
+import { headCodec, rowCodec } from "../../src/store/codec.js";
 import { FolderError } from "../../src/store/lmdb/folder.js";
 import { type LmdbStore, openLmdb } from "../../src/store/lmdb/lmdb.js";
 import { sliceEntries, yieldToLoop } from "../../src/store/lmdb/pace.js";
@@ -181,7 +182,7 @@ describe("a full disk", () => {
 });
 
 describe("a store that an earlier program left behind", () => {
-  const formats = Array.from({ length: formatVersion - oldestFormat + 1 }, (_, n) => oldestFormat + n);
+  const formats = Array.from({ length: known.newest - known.oldest + 1 }, (_, n) => known.oldest + n);
 
   it.each(formats)("of format %i is read as it was written, and written on", async (format) => {
     const expected = expectedOf(format);

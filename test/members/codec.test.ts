@@ -4,8 +4,9 @@
 import * as fc from "fast-check";
 import { Packr } from "msgpackr";
 import { describe, expect, it } from "vitest";
-import { decode, encode, type Message, messageVersion } from "../../cluster/codec.js";
+import { decode, encode, type Message } from "../../cluster/codec.js";
 import type { Reply, Request } from "../../src/core/input.js";
+import { formats } from "../../src/ports/format.js";
 import { saga } from "../engine/harness.js";
 
 const submission = saga(["http://p.test/1"], { timeoutToFailS: 7, branchHeaders: { a: "b" } });
@@ -41,7 +42,7 @@ const replies: readonly Reply[] = [
 const packr = new Packr({ useRecords: false });
 
 function withVersion(value: unknown): Uint8Array {
-  return Buffer.concat([Buffer.from([messageVersion]), packr.pack(value)]);
+  return Buffer.concat([Buffer.from([formats.newest]), packr.pack(value)]);
 }
 
 /** Bytes of whatever class as their hex text, so that only contents are compared. */
@@ -62,10 +63,10 @@ describe("messages between nodes", () => {
     for (const message of messages) expect(bare(decode(encode(message)))).toEqual(bare(message));
   });
 
-  it("of another version, or cut short, are refused whatever follows", () => {
+  it("of an unknown format, or cut short, are refused whatever follows", () => {
     const good = encode({ kind: "changed", from: "a", shards: [] });
     expect(decode(good)).toMatchObject({ kind: "changed" });
-    expect(decode(Buffer.concat([Buffer.from([messageVersion + 1]), good.subarray(1)]))).toMatchObject({
+    expect(decode(Buffer.concat([Buffer.from([formats.newest + 1]), good.subarray(1)]))).toMatchObject({
       kind: "unreadable",
     });
     for (let length = 0; length < good.length; length++)
@@ -86,7 +87,7 @@ describe("messages between nodes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         expect(decode(bytes).kind).toBe("unreadable");
-        expect(decode(Buffer.concat([Buffer.from([messageVersion]), bytes])).kind).toBe("unreadable");
+        expect(decode(Buffer.concat([Buffer.from([formats.newest]), bytes])).kind).toBe("unreadable");
       }),
       { numRuns: 2000 },
     );

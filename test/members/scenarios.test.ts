@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import type { Submission } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
-import type { Sight } from "../../src/ports/leases.js";
+import { JoinRefused, type Sight } from "../../src/ports/leases.js";
 import { StoreUnavailable } from "../../src/ports/store.js";
 import { saga } from "../engine/harness.js";
 import { ask, type Cluster, cluster, expectOneWriter, gidOf, meanwhile, owned, ownedByAll, until } from "./members.js";
@@ -167,6 +167,21 @@ describe("a node that stops, dies or comes back", () => {
     await until(c, "b has its share again", () => c.at("b").keeper.owned.size > 60);
     expect(lost).toBeGreaterThan(3);
     expect(c.log.filter((line) => line.includes("fell"))).toEqual([]);
+  });
+
+  it("ends a process that may not join again because the others write a format that it does not know", async () => {
+    const c = await settled(["a", "b"]);
+    c.after = (node, method, result) => {
+      if (node === "b" && method === "join") throw new JoinRefused("the nodes of this database write format 2");
+      return result;
+    };
+    c.stop("b");
+    await until(c, "a owns everything", () => c.at("a").keeper.owned.size === 256);
+    c.go("b");
+    await until(c, "b has ended", () => c.log.includes("b fell: outdated"));
+    await c.clock.advance(10_000);
+    expect(c.at("a").keeper.owned.size).toBe(256);
+    expectOneWriter(c);
   });
 
   it("fences nobody when all processes were paused together", async () => {

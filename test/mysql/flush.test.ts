@@ -3,7 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Connection, createConnection } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable } from "../../src/ports/store.js";
+import { rowCodec } from "../../src/store/codec.js";
 import { brackets, flushOf } from "../../src/store/mysql/packet.js";
+import { privileges } from "../../src/store/mysql/schema.js";
 import { greet } from "../../src/store/mysql/session.js";
 import type { Place } from "../conformance/store.js";
 import { someOp, someTimeMs, Teller } from "../conformance/story.js";
@@ -68,7 +70,7 @@ describe.runIf(await available("mysql"))("the flush", () => {
     }
   }
 
-  it("S2: holds its shards to the commit, so that a claim waits for it", async () => {
+  it("9: S2: holds its shards to the commit, so that a claim waits for it", async () => {
     const saga = teller.tell("g");
     await place.store.commit([saga.created()]);
     const blocker = await connectAside();
@@ -105,7 +107,7 @@ describe.runIf(await available("mysql"))("the flush", () => {
   });
 
   it.each(Object.keys(brackets) as (keyof typeof brackets)[])(
-    "of a process that stops right after an error holds its locks for little more than a second, in words of %s",
+    "10: of a process that stops right after an error holds its locks for little more than a second, in words of %s",
     async (server) => {
       const saga = teller.tell("g");
       const created = saga.created();
@@ -113,7 +115,7 @@ describe.runIf(await available("mysql"))("the flush", () => {
       const zombie = await connectAside();
       const manners = { ...(await greet(zombie)), brackets: brackets[server] };
       if (server === "mysql") await zombie.query("SET SESSION idle_transaction_timeout=0"); // which MySQL has not
-      const [packet] = flushOf([created], manners);
+      const [packet] = flushOf([created], rowCodec.encode, manners);
       await expect(zombie.query(packet!)).rejects.toMatchObject({ errno: 1062 });
       expect(await openTransactions()).toBe(1);
       const startedMs = performance.now();
@@ -121,6 +123,27 @@ describe.runIf(await available("mysql"))("the flush", () => {
       expect(performance.now() - startedMs).toBeLessThan(2_000);
     },
   );
+
+  it("29: is sent again as a whole when the server has ended it for a deadlock, and written once", async () => {
+    const sagas = [teller.tell("g"), teller.tell("h")].sort((a, b) => a.id - b.id);
+    await place.store.commit(sagas.map((saga) => saga.created()));
+    const deadlocks = async () => Number((await ground.ask("SHOW GLOBAL STATUS LIKE 'Innodb_deadlocks'"))[0]!.Value);
+    const before = await deadlocks();
+    const rival = await connectAside();
+    const many = Array.from({ length: 300 }, (_, n) => `('rival','${n}','',1,0,0)`).join();
+    await rival.query(
+      `START TRANSACTION; INSERT INTO kv (category, name, value, version, created_at, updated_at) VALUES ${many};
+       SELECT id FROM head WHERE id=${sagas[1]!.id} FOR UPDATE`,
+    ); // has done more than the flush, so the flush is the one that the server ends
+    const flush = place.store.commit(sagas.map((saga) => saga.finished()));
+    await untilWaiting(1);
+    await rival.query(`SELECT id FROM head WHERE id=${sagas[0]!.id} FOR UPDATE`);
+    expect(await deadlocks()).toBe(before + 1);
+    for (const { gid } of sagas) expect(await place.store.history(gid)).toHaveLength(1);
+    await rival.query("ROLLBACK");
+    expect(await flush).toEqual(["ok", "ok"]);
+    for (const { gid } of sagas) expect(await place.store.history(gid)).toHaveLength(2);
+  });
 
   it("is sent again when it met a held row, and written once", async () => {
     const saga = teller.tell("g");
@@ -139,7 +162,7 @@ describe.runIf(await available("mysql"))("the flush", () => {
     ["loseCommit", false],
     ["loseAnswer", true],
   ])(
-    "whose connection ends with its COMMIT on the way (%s) is in doubt, and settled by a claim",
+    "3: whose connection ends with its COMMIT on the way (%s) is in doubt, and settled by a claim",
     async (mode, written) => {
       const [old, fresh] = [teller.tell("old"), teller.tell("fresh")];
       await place.store.commit([old.created()]);
@@ -195,9 +218,50 @@ describe.runIf(await available("mysql"))("the flush", () => {
     await place.store.settle([created]);
     const next = saga.started();
     const late = await connectAside();
-    const [packet] = flushOf([{ ...next, epoch: 1 }], await greet(late));
+    const [packet] = flushOf([{ ...next, epoch: 1 }], rowCodec.encode, await greet(late));
     await expect(late.query(packet!)).rejects.toMatchObject({ errno: 1048 });
     expect(await place.store.history("g")).toHaveLength(1);
+  });
+
+  it("is refused when the server answers it in no known way, and those beside its cause are stored without it", async () => {
+    const [good, bad] = [teller.tell("good"), teller.tell("bad")];
+    await ground.ask(
+      `CREATE TRIGGER strange BEFORE INSERT ON journal FOR EACH ROW
+       IF NEW.id=${bad.id} THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT='not foreseen'; END IF`,
+    );
+    const [first, second] = [good.created(), bad.created()];
+    await expect(place.store.commit([first, second])).rejects.toThrow(StoreRefused);
+    expect(await openTransactions()).toBe(0);
+    expect(await place.store.commit([first])).toEqual(["ok"]);
+    await expect(place.store.commit([second])).rejects.toThrow(StoreRefused);
+    await ground.ask("DROP TRIGGER strange");
+  });
+
+  it("is refused when it cannot be put into words, and unavailable while a table is missing", async () => {
+    const saga = teller.tell("g");
+    const created = saga.created();
+    const events = [{ kind: "unheard of", atMs: 1 }] as unknown as Commit["row"]["events"];
+    await expect(place.store.commit([{ ...created, row: { ...created.row, events } }])).rejects.toThrow(StoreRefused);
+    await ground.ask("RENAME TABLE journal TO elsewhere");
+    await expect(place.store.commit([created])).rejects.toThrow(StoreUnavailable);
+    await ground.ask("RENAME TABLE elsewhere TO journal");
+    expect(await place.store.commit([created])).toEqual(["ok"]);
+  });
+
+  it("30: is unavailable on a database that has become read-only, and taken when it no longer is", async () => {
+    await ground.ask(`CREATE USER IF NOT EXISTS plain@'%' IDENTIFIED BY 'secret'`);
+    await ground.ask(`GRANT ${privileges.serve.join(",")} ON ${ground.name}.* TO plain@'%'`); // root may write always
+    const url = Object.assign(new URL(ground.url), { username: "plain", password: "secret" }).href;
+    const plain = await openPlace(ground, { url });
+    const [first, second] = [teller.tell("g"), teller.tell("h")];
+    expect(await plain.store.commit([first.created()])).toEqual(["ok"]);
+    await ground.ask("SET GLOBAL read_only=1");
+    const created = second.created();
+    await expect(plain.store.commit([created])).rejects.toThrow(StoreUnavailable);
+    expect((await plain.store.load(["g", "h"])).map((stored) => stored?.tx.gid)).toEqual(["g", undefined]);
+    await ground.ask("SET GLOBAL read_only=0");
+    expect(await plain.store.commit([created])).toEqual(["ok"]);
+    await plain.dispose();
   });
 
   it("says unavailable while the database is away, and goes on when it is back", async () => {
@@ -261,12 +325,12 @@ describe.runIf(await available("mysql"))("the flush", () => {
     expect(await place.store.settle(doubtful)).toEqual(doubtful.map(() => "ok"));
   });
 
-  it("refuses a single row that the server takes in no packet", async () => {
+  it("31: refuses a single row that the server takes in no packet", async () => {
     const saga = teller.tell("g", { ops: [someOp(0, new Uint8Array(300_000))] });
     await expect(place.store.commit([saga.created()])).rejects.toThrow(StoreRefused);
   });
 
-  it("tells of a database that has lost what it had committed", async () => {
+  it("18: tells of a database that has lost what it had committed", async () => {
     const [young, old] = [teller.tell("young"), teller.tell("old")];
     await place.store.commit([young.created(), old.created()]);
     await place.store.commit([old.started()]);

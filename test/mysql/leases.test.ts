@@ -10,7 +10,7 @@ import type { Log } from "../../src/ports/observer.js";
 import { StoreUnavailable } from "../../src/ports/store.js";
 import { MemoryLeases } from "../../src/store/memory/leases.js";
 import { MysqlLeases } from "../../src/store/mysql/leases.js";
-import { leaseTables } from "../../src/store/mysql/leasetables.js";
+import { migrateMysql } from "../../src/store/mysql/mysql.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../servers.js";
 
 const quiet: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -35,7 +35,7 @@ describe.runIf(await available("mysql"))("leases in a database", () => {
   beforeAll(async () => {
     server = await startMariadb({ own: true });
     database = await makeDatabase(server);
-    await administer(...leaseTables, ...leaseTables);
+    await migrateMysql(database.url);
   });
   beforeEach(async () => {
     for (const one of open) await one.close();
@@ -89,14 +89,14 @@ describe.runIf(await available("mysql"))("leases in a database", () => {
     expect((await one.renew("a", incarnation, 3000, false)).nodes[0]?.state).toBe("fenced");
   });
 
-  it("gives two processes that join under one name at once two incarnations, the newer one counts", async () => {
+  it("14: gives two processes that join under one name at once two incarnations, the newer one counts", async () => {
     const results = await Promise.all(Array.from({ length: 6 }, () => leases().join("same", "http://x", 3000)));
     const incarnations = results.map(({ incarnation }) => incarnation).sort((x, y) => x - y);
     expect(new Set(incarnations).size).toBe(6);
     expect((await leases().look()).nodes[0]?.incarnation).toBe(incarnations.at(-1));
   });
 
-  it("gives each shard to one of several that claim it at once", async () => {
+  it("12: gives each shard to one of several that claim it at once", async () => {
     const nodes = await Promise.all(
       ["a", "b", "c"].map(async (name) => {
         const own = leases();

@@ -137,10 +137,9 @@ function claim(folder: string, root: RootDatabase<Buffer, Buffer>): Tables {
     const rival = liveOwner(folder, readerPids(root));
     if (rival !== undefined) throw inUse(folder, rival);
     mustFit(folder, meta);
-    if (meta.getBinary(formatKey) === undefined) {
-      void meta.put(formatKey, Buffer.from(String(formatVersion)));
-      void meta.put(shardsKey, shards);
-    }
+    if (meta.getBinary(shardsKey) === undefined) void meta.put(shardsKey, shards);
+    const format = Buffer.from(String(formatVersion)); // in which rows are written from now on
+    if (meta.getBinary(formatKey)?.equals(format) !== true) void meta.put(formatKey, format);
     writeFileSync(`${ownerFile(folder)}.new`, `${JSON.stringify({ pid: process.pid, start: ownStart() })}\n`);
     renameSync(`${ownerFile(folder)}.new`, ownerFile(folder));
   });

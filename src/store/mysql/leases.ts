@@ -2,7 +2,15 @@
  * Leases in MySQL or MariaDB, on a connection of their own that never waits behind flushes. Every judgment is made by
  * the database's clock, inside the statement that acts on it; every statement may be sent twice.
  */
-import type { Leases, NodeRow, NodeState, ShardRow, Sight } from "../../ports/leases.js";
+import { type Formats, inWords, knows, formats as ownFormats } from "../../ports/format.js";
+import {
+  JoinRefused,
+  type Leases,
+  type NodeRow,
+  type NodeState,
+  type ShardRow,
+  type Sight,
+} from "../../ports/leases.js";
 import type { Log } from "../../ports/observer.js";
 import { Line, type Result } from "./line.js";
 
@@ -12,6 +20,10 @@ export interface MysqlLeaseOptions {
   /** Below the lease, so that a hanging database is noticed before the lease is over. */
   readonly timeoutMs: number;
   readonly log: Log;
+  /** What this build knows; the program's own unless a test of upgrades says otherwise. */
+  readonly formats?: Formats;
+  /** Newest format that the others may agree upon with this node: holds an upgrade, so that it can be rolled back. */
+  readonly formatMax?: number;
 }
 
 const states: readonly NodeState[] = ["fenced", "live", "leaving"];
@@ -27,8 +39,16 @@ const look = `
   SELECT CAST(COALESCE(SUM(epoch), 0) AS UNSIGNED) INTO @epochs FROM cl_shard;
   SELECT @epochs AS epochs;
   SELECT shard_id, epoch, owner, incarnation FROM cl_shard WHERE @epochs <> ? ORDER BY shard_id;
-  SELECT node_id, incarnation, state, ${toMs("lease_until")} AS lease_until_ms, address FROM cl_node ORDER BY node_id;
-  SELECT ${toMs("UTC_TIMESTAMP(3)")} AS now_ms`;
+  SELECT node_id, incarnation, state, ${toMs("lease_until")} AS lease_until_ms, address, format FROM cl_node
+    ORDER BY node_id;
+  SELECT ${toMs("UTC_TIMESTAMP(3)")} AS now_ms;
+  SELECT CAST(value AS UNSIGNED) AS format FROM meta WHERE name='format'`;
+
+/**
+ * Who joins holds the row of the agreed format until its own row stands among the nodes, and writes none if it does not
+ * know that format; who raises the format waits for that row. So it is never raised past a node that is joining.
+ */
+const agreedFormat = (lock: string) => `SELECT CAST(value AS UNSIGNED) INTO @f FROM meta WHERE name='format' ${lock}`;
 
 /** Rows of nodes that were fenced longer ago than this are removed when another joins. */
 const forgetAfterDays = 7;
@@ -45,9 +65,15 @@ export class MysqlLeases implements Leases {
   #known: { readonly epochs: number; readonly shards: readonly ShardRow[] } = { epochs: -1, shards: [] };
   #startedS = 0;
   #killWarned = false;
+  readonly #formats: Formats;
+  readonly #formatMax: number;
+  #format: number;
 
-  constructor({ url, timeoutMs, log }: MysqlLeaseOptions) {
+  constructor({ url, timeoutMs, log, formats = ownFormats, formatMax = formats.newest }: MysqlLeaseOptions) {
     this.#log = log;
+    this.#formats = formats;
+    this.#formatMax = formatMax;
+    this.#format = formats.oldest;
     this.#line = new Line({
       url,
       timeoutMs,
@@ -57,6 +83,11 @@ export class MysqlLeases implements Leases {
         this.#startedS = now[0]!.now_s - Number(rows[0]?.Value ?? 0);
       },
     });
+  }
+
+  /** The format in which this node is to write, to the store and to other nodes; known once it has joined. */
+  get format(): number {
+    return this.#format;
   }
 
   /**
@@ -75,22 +106,30 @@ export class MysqlLeases implements Leases {
 
   async join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }> {
     await this.#line.send("SELECT 1"); // learns when the server was started, which belongs into the row
-    const results = await this.#line.send(
+    const until = "UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND";
+    const results = await this.#atomically(
       `START TRANSACTION;
+       ${agreedFormat("LOCK IN SHARE MODE")};
+       SELECT @f AS format;
        SELECT incarnation, conn_ids FROM cl_node WHERE node_id=? FOR UPDATE;
        DELETE FROM cl_node
          WHERE state=0 AND node_id<>? AND lease_until < UTC_TIMESTAMP(3) - INTERVAL ${forgetAfterDays} DAY;
-       INSERT INTO cl_node (node_id, incarnation, state, lease_until, address, conn_ids)
-         VALUES (?, UNIX_TIMESTAMP(), 1, UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND, ?, ?)
-         ON DUPLICATE KEY UPDATE incarnation=incarnation+1, state=1,
-           lease_until=UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND, address=?, conn_ids=?;
+       INSERT INTO cl_node (node_id, incarnation, state, lease_until, address, conn_ids, format)
+         SELECT ?, UNIX_TIMESTAMP(), 1, ${until}, ?, ?, ? FROM DUAL WHERE @f BETWEEN ? AND ?
+         ON DUPLICATE KEY UPDATE incarnation=cl_node.incarnation+1, state=1, lease_until=${until}, address=?,
+           conn_ids=?, format=?;
        SELECT incarnation FROM cl_node WHERE node_id=?;
        COMMIT`,
-      [name, name, name, leaseMs * 1000, address, this.#ids(), leaseMs * 1000, address, this.#ids(), name],
+      [
+        ...[name, name],
+        ...[name, leaseMs * 1000, address, this.#ids(), this.#formatMax, this.#formats.oldest, this.#formats.newest],
+        ...[leaseMs * 1000, address, this.#ids(), this.#formatMax, name],
+      ],
     );
-    const before = results[1]![0];
+    this.#mustKnow(Number(results[2]![0]?.format));
+    const before = results[3]![0];
     if (before !== undefined) await this.#kill(String(before.conn_ids));
-    const incarnation = Number(results[4]![0]!.incarnation);
+    const incarnation = Number(results[6]![0]!.incarnation);
     this.#self = { name, incarnation };
     return { incarnation };
   }
@@ -101,7 +140,9 @@ export class MysqlLeases implements Leases {
          WHERE node_id=? AND incarnation=? AND state<>0;${look}`,
       [leaseMs * 1000, leaving, name, incarnation, this.#known.epochs],
     );
-    return this.#sight(results.slice(1));
+    const sight = this.#sight(results.slice(1));
+    await this.#raiseFormat(results.slice(1));
+    return sight;
   }
 
   async look(): Promise<Sight> {
@@ -152,10 +193,52 @@ export class MysqlLeases implements Leases {
     return rows!.map(shardRow).filter(({ shard, epoch }) => epoch === before.get(shard)! + 1);
   }
 
-  #sight([, epochs, shards, nodes, now]: readonly Result[]): Sight {
+  #sight([, epochs, shards, nodes, now, meta]: readonly Result[]): Sight {
+    const format = Number(meta![0]?.format);
+    if (knows(this.#formats, format)) this.#format = format; // else this node was fenced long ago, and will learn so
     const sum = Number(epochs![0]!.epochs);
     if (sum !== this.#known.epochs) this.#known = { epochs: sum, shards: shards!.map(shardRow) };
     return { storeNowMs: Number(now![0]!.now_ms), nodes: nodes!.map(nodeRow), shards: this.#known.shards };
+  }
+
+  /** @throws JoinRefused */
+  #mustKnow(format: number): void {
+    if (!knows(this.#formats, format))
+      throw new JoinRefused(
+        `the nodes of this database write format ${format}, this program knows ${inWords(this.#formats)}`,
+      );
+    this.#format = format;
+  }
+
+  /** To what every node that may write knows: fenced ones may not, and join before they may again. */
+  async #raiseFormat([, , , nodes, , meta]: readonly Result[]): Promise<void> {
+    const knownToAll = (rows: Result) =>
+      Math.min(this.#formatMax, ...rows.filter(({ state }) => Number(state) !== 0).map(({ format }) => Number(format)));
+    const target = knownToAll(nodes!);
+    if (!(target > Number(meta![0]?.format))) return;
+    try {
+      const results = await this.#atomically(
+        `START TRANSACTION;
+         ${agreedFormat("FOR UPDATE")};
+         SELECT MIN(format) INTO @all FROM cl_node WHERE state<>0;
+         UPDATE meta SET value=? WHERE name='format' AND @f<? AND @all>=?;
+         COMMIT`,
+        [String(target), target, target],
+      );
+      if (results[3]!.affectedRows === 1) this.#log.info("format_raised", { format: target });
+    } catch (cause) {
+      this.#log.warn("format_not_raised", { cause: String(cause) }); // the next look tries again
+    }
+  }
+
+  /** A transaction in one packet: one that was refused halfway must leave no lock behind. */
+  async #atomically(sql: string, values: readonly unknown[]): Promise<readonly Result[]> {
+    try {
+      return await this.#line.send(sql, values);
+    } catch (error) {
+      await this.#line.send("ROLLBACK").catch(() => {});
+      throw error;
+    }
   }
 
   #ids(): string {

@@ -12,7 +12,8 @@ export const leaseTables: readonly string[] = [
     state TINYINT NOT NULL,
     lease_until DATETIME(3) NOT NULL,
     address VARCHAR(255) NOT NULL,
-    conn_ids VARCHAR(512) NOT NULL
+    conn_ids VARCHAR(512) NOT NULL,
+    format SMALLINT UNSIGNED NOT NULL
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
   `CREATE TABLE IF NOT EXISTS cl_shard (
     shard_id SMALLINT UNSIGNED PRIMARY KEY,

@@ -5,6 +5,7 @@
  */
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { StoreUnavailable } from "../../ports/store.js";
+import { isCollision, isNotNow } from "./answers.js";
 
 /** Rows of a SELECT, or what a statement changed. */
 export type Result = readonly RowDataPacket[] & { readonly affectedRows?: number };
@@ -18,12 +19,6 @@ export interface LineOptions {
   /** Runs on each fresh connection before anything else is sent; its statements must be sent through `send`. */
   readonly greet?: (connectionId: number, send: (sql: string) => Promise<unknown>) => Promise<void>;
 }
-
-/** Errors of the server that mean "not now": try again later, nothing is wrong with the statement. */
-const notNow = new Set([1040, 1053, 1158, 1159, 1160, 1161, 1205, 1213, 1290, 1836, 2006, 2013, 1021, 1041, 3100]);
-
-/** Deadlock, and a row that somebody else holds: the statement has done nothing and may be sent again at once. */
-const collisions = new Set([1205, 1213]);
 
 /** How often a statement that collided is sent in all. */
 const triesMax = 3;
@@ -48,8 +43,8 @@ export class Line {
         return (/;\s*\S/.test(sql) ? results : [results]) as unknown as readonly Result[];
       } catch (error) {
         const code = errorCode(error);
-        if (tries < triesMax && (collisions.has(code) || (tries === 1 && isBroken(error)))) continue;
-        if (isBroken(error) || notNow.has(code)) throw new StoreUnavailable(reason(error), { cause: error });
+        if (tries < triesMax && (isCollision(code) || (tries === 1 && isBroken(error)))) continue;
+        if (isBroken(error) || isNotNow(code)) throw new StoreUnavailable(reason(error), { cause: error });
         throw error;
       }
     }

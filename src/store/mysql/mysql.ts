@@ -17,7 +17,7 @@ import {
   type Verdict,
 } from "../../ports/store.js";
 import type { KeyValue, KeyValues } from "../../ports/topics.js";
-import { UnknownFormat } from "../codec.js";
+import { type RowFormats, rowFormats, UnknownFormat } from "../codec.js";
 import { Counts } from "./counts.js";
 import { MysqlKeyValues } from "./keyvalues.js";
 import { Lines } from "./lines.js";
@@ -40,6 +40,10 @@ export interface MysqlOptions {
   readonly enlist?: (connectionId: number) => Promise<void>;
   /** Told of writing connections that have ended. */
   readonly dismiss?: (connectionId: number) => void;
+  /** Stored forms that this build knows; another than the program's own is for tests of upgrades. */
+  readonly formats?: RowFormats;
+  /** The format to write now, see `MysqlLeases.format`; unless given the one that the store names when it is opened. */
+  readonly format?: () => number;
   /** Uniform in [0, 1); spreads the waits after collisions. */
   readonly random?: () => number;
 }
@@ -51,29 +55,37 @@ const defaults = { connections: 4, timeoutMs: 10_000 } as const;
  * SchemaError, UnknownFormat when its tables are not for this program
  */
 export async function openMysql(options: MysqlOptions): Promise<MysqlStore> {
-  await withConnection(options.url, options.timeoutMs ?? defaults.timeoutMs, checkSchema);
-  return new MysqlStore(options);
+  const { url, timeoutMs = defaults.timeoutMs, formats = rowFormats } = options;
+  const format = await withConnection(url, timeoutMs, (connection) => checkSchema(connection, formats));
+  return new MysqlStore({ ...options, format: options.format ?? (() => format) });
 }
 
 /** Brings the tables of a database to this program's version. @throws as `openMysql` */
-export async function migrateMysql(url: string, timeoutMs: number = defaults.timeoutMs) {
-  return withConnection(url, timeoutMs, migrate);
+export async function migrateMysql(
+  url: string,
+  timeoutMs: number = defaults.timeoutMs,
+  formats: RowFormats = rowFormats,
+) {
+  return withConnection(url, timeoutMs, (connection) => migrate(connection, formats));
 }
 
 /** See `openMysql`. */
 export class MysqlStore implements Store, KeyValues {
   readonly #lines: Lines;
+  readonly #formats: RowFormats;
   readonly #writer: Writer;
   readonly #keyValues: MysqlKeyValues;
   readonly #purge: Purge;
   readonly #counts: Counts<Awaited<ReturnType<typeof reads.count>>>;
 
   /** @internal `openMysql` is the door. */
-  constructor(options: MysqlOptions) {
-    const { url, owner, enlist, dismiss, random = Math.random } = options;
+  constructor(options: MysqlOptions & { readonly format: () => number }) {
+    const { url, owner, enlist, dismiss, random = Math.random, formats = rowFormats, format } = options;
     const timeoutMs = options.timeoutMs ?? defaults.timeoutMs;
     this.#lines = new Lines({ url, timeoutMs }, options.connections ?? defaults.connections);
-    this.#writer = new Writer(new Session({ url, timeoutMs, enlist, dismiss }), owner, random);
+    this.#formats = formats;
+    const session = new Session({ url, timeoutMs, enlist, dismiss });
+    this.#writer = new Writer(session, owner, { formats, format }, random);
     this.#keyValues = new MysqlKeyValues(this.#lines);
     this.#purge = new Purge(this.#lines);
     this.#counts = new Counts(() => reads.count(this.#lines));
@@ -88,11 +100,11 @@ export class MysqlStore implements Store, KeyValues {
   }
 
   load(gids: readonly string[]): Promise<readonly (Stored | undefined)[]> {
-    return reads.load(this.#lines, gids);
+    return reads.load(this.#lines, this.#formats, gids);
   }
 
   history(gid: string): Promise<readonly JournalRow[]> {
-    return reads.history(this.#lines, gid);
+    return reads.history(this.#lines, this.#formats, gid);
   }
 
   due(shard: number, untilMs: number, after: DueCursor | undefined, limit: number): Promise<readonly DueEntry[]> {

@@ -7,8 +7,8 @@
  * journal rows that the new ones must follow; `@n` those that must not be there yet, where only the key of a retry
  * record would not show it. Rows are written in key order.
  */
+import type { JournalRow } from "../../core/evolve.js";
 import type { Commit } from "../../ports/store.js";
-import { rowCodec } from "../codec.js";
 import { type ChangedHead, changedHead, headColumns, headLiterals, seqOf } from "./columns.js";
 import { anyPair, literal, within } from "./literal.js";
 
@@ -48,7 +48,11 @@ export const unmet = 1048;
  * SQL of a batch as packets, all but the last of which leave the transaction open.
  * @throws RangeError when one row alone is too long
  */
-export function flushOf(batch: readonly Commit[], { brackets, packetBytesMax }: Manners): readonly string[] {
+export function flushOf(
+  batch: readonly Commit[],
+  encode: (row: JournalRow) => Buffer,
+  { brackets, packetBytesMax }: Manners,
+): readonly string[] {
   const ordered = [...batch].sort((a, b) => a.id - b.id);
   const shards = pairsOf(ordered.map(({ shard, epoch }) => [shard, epoch] as const));
   const predecessors = ordered.flatMap(({ id, row }) => predecessorOf(id, row.version, row.retryOf));
@@ -58,7 +62,7 @@ export function flushOf(batch: readonly Commit[], { brackets, packetBytesMax }: 
   const held = `FROM cl_shard WHERE ${anyPair("shard_id", "epoch", shards)} LOCK IN SHARE MODE`;
   const statements = [
     ...replacedRetries(retries, guard),
-    ...insertions("journal", ["id", "seq", "body"], journalTuples(ordered, guard), packetBytesMax),
+    ...insertions("journal", ["id", "seq", "body"], journalTuples(ordered, encode, guard), packetBytesMax),
     ...insertions("head", headColumns, creations(ordered), packetBytesMax),
     ...updates(ordered),
     brackets.commit,
@@ -93,10 +97,14 @@ function replacedRetries(retries: readonly Commit[], guard: string): readonly st
 }
 
 /** The first id is none unless the guards hold. */
-function journalTuples(ordered: readonly Commit[], guard: string): readonly string[] {
+function journalTuples(
+  ordered: readonly Commit[],
+  encode: (row: JournalRow) => Buffer,
+  guard: string,
+): readonly string[] {
   return ordered.map(({ id, row }, i) => {
     const key = i === 0 ? `IF(${guard},${literal(id)},NULL)` : literal(id);
-    return `(${key},${literal(seqOf(row))},${literal(rowCodec.encode(row))})`;
+    return `(${key},${literal(seqOf(row))},${literal(encode(row))})`;
   });
 }
 

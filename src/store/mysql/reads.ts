@@ -6,7 +6,7 @@ import { fold, type JournalRow } from "../../core/evolve.js";
 import { type Head, restoreFromHead } from "../../core/head.js";
 import { shardCount } from "../../core/shard.js";
 import type { DueCursor, DueEntry, Filter, Page, Stored } from "../../ports/store.js";
-import { rowCodec } from "../codec.js";
+import type { RowFormats } from "../codec.js";
 import { listCursor, readListCursor } from "../cursor.js";
 import { onlyUnfinished } from "../filter.js";
 import { headColumns, readHead, readWake } from "./columns.js";
@@ -22,15 +22,23 @@ const allShards = Array.from({ length: shardCount }, (_, shard) => shard);
 const unfinishedByIndex = [within("shard", allShards), "wake_at >= 0"];
 
 /** See `Store.load`. */
-export async function load(lines: Lines, gids: readonly string[]): Promise<readonly (Stored | undefined)[]> {
+export async function load(
+  lines: Lines,
+  formats: RowFormats,
+  gids: readonly string[],
+): Promise<readonly (Stored | undefined)[]> {
   const found = new Map<string, Stored>();
   for (let n = 0; n < gids.length; n += loadMax) {
-    for (const [gid, stored] of await loadSome(lines, gids.slice(n, n + loadMax))) found.set(gid, stored);
+    for (const [gid, stored] of await loadSome(lines, formats, gids.slice(n, n + loadMax))) found.set(gid, stored);
   }
   return gids.map((gid) => found.get(gid));
 }
 
-async function loadSome(lines: Lines, gids: readonly string[]): Promise<ReadonlyMap<string, Stored>> {
+async function loadSome(
+  lines: Lines,
+  formats: RowFormats,
+  gids: readonly string[],
+): Promise<ReadonlyMap<string, Stored>> {
   const [rows] = await lines.send(
     `SELECT h.gid, h.wake_at, j.body FROM head h LEFT JOIN journal j ON j.id=h.id WHERE ${within("h.gid", gids)}`,
   );
@@ -39,7 +47,7 @@ async function loadSome(lines: Lines, gids: readonly string[]): Promise<Readonly
     const name = gid.toString("utf8");
     const journal = journals.get(name) ?? { wakeAtMs: readWake(wake_at), rows: [] };
     journals.set(name, journal);
-    if (body !== null) journal.rows.push(rowCodec.decode(body));
+    if (body !== null) journal.rows.push(formats.decode(body));
   }
   const loaded = new Map<string, Stored>();
   const bare: string[] = [];
@@ -62,9 +70,9 @@ async function headsOf(lines: Lines, gids: readonly string[]): Promise<readonly 
 }
 
 /** See `Store.history`. */
-export async function history(lines: Lines, gid: string): Promise<readonly JournalRow[]> {
+export async function history(lines: Lines, formats: RowFormats, gid: string): Promise<readonly JournalRow[]> {
   const [rows] = await lines.send(`SELECT j.body FROM head h JOIN journal j ON j.id=h.id WHERE h.gid=${literal(gid)}`);
-  const journal = rows!.map((row) => rowCodec.decode(row.body));
+  const journal = rows!.map((row) => formats.decode(row.body));
   return journal.sort((a, b) => a.version - b.version || (a.retryOf ?? -2) - (b.retryOf ?? -2));
 }
 

@@ -3,17 +3,11 @@
  * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
-import { brackets, type Manners, unmet } from "./packet.js";
+import { type FailureKind, kindOf } from "./answers.js";
+import { brackets, type Manners } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
 export type Results = readonly (RowDataPacket[] & ResultSetHeader)[];
-
-/**
- * Why a packet failed. `unsent`: it never reached the server. `lost`: no answer, so it may have run. The others are
- * answers: nothing of the transaction stays, it is rolled back. `collision`: a deadlock or a held row; `held back`: the
- * guards did not hold or a key is taken; `refused`: the server will never take a row; `unavailable`: not now.
- */
-export type FailureKind = "unsent" | "lost" | "collision" | "held back" | "refused" | "unavailable";
 
 /** Thrown by a session, and by nobody else. */
 export class SessionFailure extends Error {
@@ -41,14 +35,6 @@ export interface SessionOptions {
 interface Opened extends Manners {
   readonly connection: Connection;
 }
-
-/** Answers to a statement that mean its rows can never be stored: too long, out of range, against a constraint. */
-const refusals = new Set([1118, 1264, 1292, 1366, 1406, 1690, 3819, 4025]);
-const collisions = new Set([1205, 1213]);
-const duplicate = 1062;
-const heldBack = new Set([duplicate, unmet]);
-/** Answers that come with the end of the connection: shutdown, killed, timed out; the statement may have run. */
-const endings = new Set([1053, 1152, 1158, 1159, 1160, 1161, 1184, 1317, 1927, 2006, 2013, 4031]);
 
 /** What stands in a comment that begins with M! is read by MariaDB alone. */
 const greeting = [
@@ -157,15 +143,6 @@ async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> 
   });
   work.catch(() => {}); // once it is late nobody listens any more
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-/** Only an answer of the server to a statement has an SQL state; everything else came from the connection. */
-function kindOf(error: unknown): FailureKind {
-  const { errno = 0, sqlState, fatal } = error as { errno?: number; sqlState?: string; fatal?: boolean };
-  if (fatal === true || sqlState === undefined || endings.has(errno)) return "lost";
-  if (heldBack.has(errno)) return "held back";
-  if (collisions.has(errno)) return "collision";
-  return refusals.has(errno) ? "refused" : "unavailable";
 }
 
 function describe(cause: unknown): string {

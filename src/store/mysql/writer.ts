@@ -2,9 +2,10 @@
  * Flushes: sends them, takes apart those that the guards or a taken key held back, tries again after collisions,
  * decides those whose answer was lost. One at a time, in the order in which they are asked for.
  */
+import type { JournalRow } from "../../core/evolve.js";
 import type { ShardRow } from "../../ports/leases.js";
 import { type Commit, StoreInDoubt, StoreRefused, StoreUnavailable, type Verdict } from "../../ports/store.js";
-import { rowCodec } from "../codec.js";
+import type { RowFormats } from "../codec.js";
 import { seqOf } from "./columns.js";
 import { obstacle, readFacts, regression } from "./judge.js";
 import { bumpQuery, factsQuery, flushOf, type Manners, storedRowsQuery } from "./packet.js";
@@ -20,25 +21,37 @@ export interface Owner {
   regressed(what: string): void;
 }
 
+/** How rows are written: in the format that the nodes of the database have agreed upon, see `ports/format.ts`. */
+export interface Pen {
+  readonly formats: RowFormats;
+  /** The agreed format, now. */
+  format(): number;
+}
+
 /** How often one flush is sent before the database counts as unavailable. */
 const triesMax = 6;
 
 /** Longest wait before the second try; it doubles with each further one. Drawn uniformly. */
 const collisionWaitMs = 10;
 
-/** What came of one sending of a flush. */
-type Sent = "written" | "held back" | "collided";
+/** How often a flush is sent that is answered in no known way, before it counts as refused. */
+const unknownMax = 3;
+
+/** What came of one sending of a flush; a failure is an answer in no known way. */
+type Sent = "written" | "held back" | "collided" | SessionFailure;
 
 export class Writer {
   readonly #session: Session;
   readonly #owner: Owner;
+  readonly #pen: Pen;
   readonly #random: () => number;
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(session: Session, owner: Owner, random: () => number) {
+  constructor(session: Session, owner: Owner, pen: Pen, random: () => number) {
     this.#session = session;
     this.#owner = owner;
+    this.#pen = pen;
     this.#random = random;
   }
 
@@ -72,7 +85,12 @@ export class Writer {
     for (let tries = 1; left.length > 0; tries++) {
       const sent = await this.#send(left);
       if (sent === "written") break;
-      if (tries >= triesMax) throw new StoreUnavailable(`the database: flush ${sent} ${tries} times`);
+      if (sent instanceof SessionFailure) {
+        if (tries >= unknownMax) throw new StoreRefused(sent.message, { cause: sent });
+        await this.#waitAfter(tries);
+        continue;
+      }
+      if (tries >= triesMax) throw exhausted(sent, tries);
       if (sent === "collided") await this.#waitAfter(tries);
       else for (const [commit, verdict] of await this.#takeApart(left)) verdicts.set(commit, verdict);
       left = left.filter((commit) => !verdicts.has(commit));
@@ -93,13 +111,17 @@ export class Writer {
     this.#owner.bumped(rows);
     const [stored] = await this.#ask(() => storedRowsQuery(batch));
     const bodies = new Map(stored!.map((row) => [`${row.id} ${row.seq}`, row.body as Buffer]));
-    const isThere = ({ id, row }: Commit): boolean =>
-      bodies.get(`${id} ${seqOf(row)}`)?.equals(rowCodec.encode(row)) ?? false;
+    const isThere = ({ id, row }: Commit): boolean => this.#holds(bodies.get(`${id} ${seqOf(row)}`), row);
     const epochs = new Map(rows.map(({ shard, epoch }) => [shard, epoch]));
     const absent = batch.filter((commit) => !isThere(commit));
     const again = absent.map((commit) => ({ ...commit, epoch: epochs.get(commit.shard) ?? commit.epoch }));
     const verdicts = await this.#commit(again);
     return batch.map((commit) => verdicts[absent.indexOf(commit)] ?? "ok");
+  }
+
+  /** Whether a stored body is that of the row; the agreed format may have been raised since it was written. */
+  #holds(body: Buffer | undefined, row: JournalRow): boolean {
+    return body !== undefined && this.#pen.formats.encode(row, body[0]!).equals(body);
   }
 
   /** @throws StoreUnavailable, StoreRefused, StoreInDoubt */
@@ -119,12 +141,14 @@ export class Writer {
     }
   }
 
+  /** What cannot be put into words now never can be: a row too long, a value that the format has no form for. */
   #flushOf(batch: readonly Commit[], manners: Manners): readonly string[] {
+    const { formats } = this.#pen;
+    const format = this.#pen.format();
     try {
-      return flushOf(batch, manners);
+      return flushOf(batch, (row) => formats.encode(row, format), manners);
     } catch (cause) {
-      if (cause instanceof RangeError) throw new StoreRefused(cause.message, { cause });
-      throw cause;
+      throw new StoreRefused(cause instanceof Error ? cause.message : String(cause), { cause });
     }
   }
 
@@ -136,6 +160,8 @@ export class Writer {
         return "collided";
       case "held back":
         return "held back";
+      case "unknown":
+        return failure;
       case "refused":
         throw new StoreRefused(message, { cause: failure });
       case "lost":
@@ -158,16 +184,17 @@ export class Writer {
     });
   }
 
-  /** Sends what may be sent again at will. @throws StoreUnavailable */
+  /** Sends what may be sent again at will. @throws StoreUnavailable, StoreRefused */
   async #ask(sql: (manners: Manners) => string): Promise<Results> {
     for (let tries = 1; ; tries++) {
       try {
         return await this.#session.send(sql(await this.#session.open()));
       } catch (error) {
         if (!(error instanceof SessionFailure)) throw error;
-        if (tries >= triesMax || error.kind !== "collision") {
+        if (error.kind === "refused" || error.kind === "unknown")
+          throw new StoreRefused(error.message, { cause: error });
+        if (tries >= triesMax || error.kind !== "collision")
           throw new StoreUnavailable(error.message, { cause: error });
-        }
         await this.#waitAfter(tries);
       }
     }
@@ -177,4 +204,10 @@ export class Writer {
     const waitMs = this.#random() * collisionWaitMs * 2 ** (tries - 1);
     await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
+}
+
+/** Collisions pass; a flush that is held back though nothing stands in its way never will be taken. */
+function exhausted(sent: "held back" | "collided", tries: number): Error {
+  const message = `the database: flush ${sent} ${tries} times`;
+  return sent === "collided" ? new StoreUnavailable(message) : new StoreRefused(message);
 }

@@ -158,6 +158,7 @@ export const cluster = Type.Object({
   incarnation: Type.Optional(Type.Integer()),
   lease_ms: Type.Optional(Type.Integer({ description: "Left of the own lease; not above 0: the node stands still." })),
   suspended: Type.Optional(Type.Boolean()),
+  format: Type.Optional(Type.Integer({ description: "In which the nodes write, to the store and to one another." })),
   may_fence: Type.Optional(Type.Boolean()),
   handing_over: Type.Optional(Type.Array(Type.Integer())),
   nodes: Type.Optional(

@@ -28,6 +28,8 @@ export interface Node {
   gone(): Promise<void>;
   /** Another process of the same name with ports of its own, not started. */
   twin(): Node;
+  /** What the next start runs: arguments of Node up to the program's file. The built program unless told otherwise. */
+  program: readonly string[];
 }
 
 /** Which shards a node has, as the table says. */
@@ -64,11 +66,11 @@ export interface FleetOptions {
   }>;
 }
 
-const program = resolve("dist/cluster/main.js");
+const built = resolve("dist/cluster/main.js");
 
 /** Starts everything; the nodes are running and share all shards. */
 export async function startFleet({ names, leaseMs, lines }: FleetOptions): Promise<Fleet> {
-  if (!existsSync(program)) throw new Error(`${program} is missing: npm run build comes first`);
+  if (!existsSync(built)) throw new Error(`${built} is missing: npm run build comes first`);
   const [mysql, nats] = await Promise.all([startMariadb({ own: true }), startNats({ own: true })]);
   const database = await makeDatabase(mysql);
   const folder = await makeFolder("fleet");
@@ -138,6 +140,7 @@ function makeNode(
   let child: ChildProcess | undefined;
   let gone: Promise<void> = Promise.resolve();
   let ended: string | undefined;
+  let program: readonly string[] = [built];
   return {
     ...{ name, log, http: `http://127.0.0.1:${httpPort}`, grpc: `127.0.0.1:${grpcPort}` },
     get pid() {
@@ -146,8 +149,14 @@ function makeNode(
     get ended() {
       return ended;
     },
+    get program() {
+      return program;
+    },
+    set program(wanted) {
+      program = wanted;
+    },
     async start() {
-      const started = spawn(process.execPath, [program, "serve", ...args], {
+      const started = spawn(process.execPath, [...program, "serve", ...args], {
         stdio: ["ignore", "pipe", openSync(log, "a")],
         env: { PATH: process.env.PATH, ...environment },
       });

@@ -19,7 +19,7 @@ export interface Scene {
 
 /** What a fault did. */
 export interface Hit {
-  /** Transfers being called by the victim at that moment. */
+  /** Transfers that were being called by the victim at that moment, or by any node whose log says that it was hit. */
   readonly atWork: number;
   /** Shards that changed hands by force. */
   readonly takenOver: number;
@@ -44,8 +44,8 @@ function anyNode({ fleet, random }: Scene): Node {
   return fleet.nodes[Math.floor(random() * fleet.nodes.length)]!;
 }
 
-/** Waits until the victim is at work, at most a second: an idle victim proves little. */
-async function whenAtWork(scene: Scene, victim: Node): Promise<number> {
+/** Waits until the victim is at work, at most a second, resolves to with how much: an idle victim proves little. */
+export async function whenAtWork(scene: Scene, victim: Node): Promise<number> {
   for (let i = 0; i < 20; i++) {
     const count = await atWork(scene, victim);
     if (count > 0) return count;
@@ -94,27 +94,58 @@ export async function stop(scene: Scene): Promise<Hit> {
   return { atWork: busy, takenOver, servedMs };
 }
 
-/** The NATS server is restarted, at once or after a while. */
-export async function restartNats({ fleet, random }: Scene): Promise<Hit> {
+/** Waits until transfers are being called, at most a second; resolves to how many. */
+async function whenBusy({ bank }: Scene): Promise<number> {
+  for (let i = 0; i < 50 && bank.onTheWire.size === 0; i++) await delay(20);
+  return bank.onTheWire.size;
+}
+
+/** How often a word stands in the logs of all nodes. */
+function linesOfAll({ nodes }: Fleet, word: string): number {
+  return nodes.reduce((sum, node) => sum + lines(node, word), 0);
+}
+
+/** Resolves to whether a node says so within the time. */
+async function isNoticed(fleet: Fleet, word: string, before: number, withinMs: number): Promise<boolean> {
+  const told = until(word, withinMs, async () => linesOfAll(fleet, word) > before);
+  return told.then(
+    () => true,
+    () => false,
+  );
+}
+
+/** The NATS server is restarted, at once or after a while; over when every node is connected again. */
+export async function restartNats(scene: Scene): Promise<Hit> {
+  const { fleet, random } = scene;
+  const [left, back] = [linesOfAll(fleet, '"nats_disconnect"'), linesOfAll(fleet, '"nats_reconnect"')];
+  const busy = await whenBusy(scene);
   fleet.nats.kill("SIGKILL");
+  const downMs = performance.now();
+  const noticed = await isNoticed(fleet, '"nats_disconnect"', left, 5000);
   await delay(random() * 3000);
   await fleet.nats.start();
-  return { atWork: 0, takenOver: 0, servedMs: 0 };
+  const living = fleet.nodes.filter(({ pid }) => pid !== undefined).length;
+  await until("every node connected", 15_000, async () => linesOfAll(fleet, '"nats_reconnect"') >= back + living);
+  return { atWork: noticed ? busy : 0, takenOver: 0, servedMs: performance.now() - downMs };
 }
 
 /** The database is killed and comes back, now and then only after all leases are over. */
 export async function restartMysql(scene: Scene): Promise<Hit> {
   const { fleet, leaseMs, random } = scene;
   const fencedBefore = deaths(fleet);
+  const unavailable = linesOfAll(fleet, '"store_unavailable"');
+  const busy = await whenBusy(scene);
   fleet.mysql.kill("SIGKILL");
+  const noticed = await isNoticed(fleet, '"store_unavailable"', unavailable, 3000);
   await delay(random() < 0.5 ? 0 : leaseMs * 1.5);
   const downMs = performance.now();
   await fleet.mysql.start();
   await fleet.served(30_000);
+  const servedMs = performance.now() - downMs;
   await delay(leaseMs);
   const fenced = deaths(fleet) - fencedBefore;
   if (fenced > 0) throw new Error(`${fenced} living nodes were fenced after the database came back`);
-  return { atWork: 0, takenOver: 0, servedMs: performance.now() - downMs };
+  return { atWork: noticed ? busy : 0, takenOver: 0, servedMs };
 }
 
 /** Every node in turn is asked to end, and started again. Resolves to requests that one retry did not hide. */

@@ -69,9 +69,9 @@ function sayFigures(kind: Kind, hits: readonly Hit[], leaseMs: number): readonly
   process.stdout.write(
     `${kind}: ${hits.length}, ${busy} hit a node at work, ${shards} shards taken over, served after p50 ${p50} ms, max ${max} ms\n`,
   );
-  if (kind !== "kill -9" && kind !== "SIGSTOP") return [];
   const floor = Math.floor(hits.length * 0.6);
-  const late = times.filter((ms) => ms > leaseMs + 500).length;
+  const isDeath = kind === "kill -9" || kind === "SIGSTOP";
+  const late = isDeath ? times.filter((ms) => ms > leaseMs + 500).length : 0;
   return [
     ...(busy < floor
       ? [`${kind}: only ${busy} of ${hits.length} hit a node at work, at least ${floor} are needed`]

@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect, headers, JSONCodec, type NatsConnection } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shardOf } from "../../src/core/shard.js";
-import { kill, restartMysql, restartNats, rollingRestart, type Scene, stop } from "../chaos/faults.js";
+import { type Hit, kill, restartMysql, restartNats, rollingRestart, type Scene, stop } from "../chaos/faults.js";
 import { available } from "../servers.js";
 import { openBank } from "./bank.js";
 import { type Fleet, startFleet, until } from "./fleet.js";
@@ -30,8 +30,15 @@ describe.runIf(isThere)("a cluster of three processes", () => {
     await bank?.close();
   });
 
+  /** Prints what a fault has hit; one that hit nobody at work would prove nothing. */
+  const say = (fault: string, hit: Hit): Hit => {
+    process.stdout.write(`${fault}: ${hit.atWork} transfers at work, ${hit.takenOver} shards taken over\n`);
+    expect(hit.atWork).toBeGreaterThan(0);
+    return hit;
+  };
+  let nth = 0;
   const withLoad = async (work: (scene: Scene) => Promise<void>) => {
-    const load: Load = startLoad(fleet, bank, 6, Math.random);
+    const load: Load = startLoad(fleet, bank, 6, Math.random, `load-${nth++}-`);
     try {
       await work({ fleet, bank, load, leaseMs: 3000, random: Math.random });
     } finally {
@@ -150,36 +157,36 @@ describe.runIf(isThere)("a cluster of three processes", () => {
       expect((await submit(`nats-bad-${bad}`, `nats://${bad}`)).status, bad).toBe(400);
   });
 
-  it("keeps every promise when an owner is killed, and serves its shards again within the lease and half a second", async () => {
+  it("4, 5: keeps every promise when an owner is killed, and serves its shards again within the lease and half a second", async () => {
     await withLoad(async (scene) => {
-      const hit = await kill(scene);
+      const hit = say("kill -9", await kill(scene));
       expect(hit.takenOver).toBeGreaterThan(40);
       expect(hit.servedMs).toBeLessThan(3000 + 1500); // the half second, and what a busy machine adds; chaos counts
     });
   });
 
-  it("keeps every promise when a process is stopped for longer than its lease", async () => {
+  it("9, 37: keeps every promise when a process is stopped for longer than its lease", async () => {
     await withLoad(async (scene) => {
-      const hit = await stop(scene);
+      const hit = say("SIGSTOP", await stop(scene));
       expect(hit.takenOver).toBeGreaterThan(40);
     });
   });
 
-  it("goes on without NATS, and without the database for longer than the lease, and fences nobody", async () => {
+  it("15, 17: goes on without NATS, and without the database for longer than the lease, and fences nobody", async () => {
     await withLoad(async (scene) => {
-      await restartNats(scene);
-      await restartMysql({ ...scene, random: () => 0.9 });
+      say("NATS restart", await restartNats(scene));
+      say("MariaDB restart", await restartMysql({ ...scene, random: () => 0.9 }));
     });
     expect(fleet.nodes.map(({ pid }) => pid === undefined)).toEqual([false, false, false]);
   });
 
-  it("restarts node by node without a request that one retry does not hide", async () => {
+  it("32, 34: restarts node by node without a request that one retry does not hide", async () => {
     await withLoad(async (scene) => {
       expect(await rollingRestart(scene)).toBe(0);
     });
   });
 
-  it("ends a process whose name another one takes, with code 4", async () => {
+  it("14: ends a process whose name another one takes, with code 4", async () => {
     const [a] = fleet.nodes;
     const twin = a!.twin();
     await twin.start();

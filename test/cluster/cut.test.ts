@@ -4,10 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shardOf } from "../../src/core/shard.js";
+import { whenAtWork } from "../chaos/faults.js";
 import { available } from "../servers.js";
 import { type Bank, openBank } from "./bank.js";
 import { type Fleet, startFleet, until } from "./fleet.js";
-import { statusOf } from "./load.js";
+import { judgeAll, startLoad, statusOf } from "./load.js";
 import { type CutLine, startProxy } from "./proxy.js";
 
 const isThere = (await available("mysql")) && (await available("nats"));
@@ -50,22 +51,40 @@ describe.runIf(isThere)("a node that is cut off", () => {
     return { gid, status: answer.status };
   };
 
+  /** Cuts while b works for clients of all nodes, and follows what was acknowledged to its end. */
+  const underLoad = async (work: (busy: number) => Promise<void>) => {
+    const load = startLoad(fleet, bank, 4, Math.random, `cut-load-${nth++}-`);
+    try {
+      const scene = { fleet, bank, load, leaseMs: 3000, random: Math.random };
+      const busy = await whenAtWork(scene, nodeOf("b"));
+      expect(busy).toBeGreaterThan(0);
+      await work(busy);
+    } finally {
+      await load.stop();
+    }
+    expect(load.acknowledged.size).toBeGreaterThan(20);
+    expect(await judgeAll(fleet, bank, load, 60_000)).toEqual([]);
+  };
+
   it("15: from NATS alone: owners stay, requests go directly both ways", async () => {
     const before = [...(await fleet.shares()).owners];
-    lines.get("b")!.nats.cut();
-    for (const [at, owner] of [
-      ["a", "b"],
-      ["b", "a"],
-      ["b", "b"],
-      ["b", "c"],
-      ["c", "b"],
-    ] as const) {
-      const { gid, status } = await submit(at, owner);
-      expect(status, `${at} asks ${owner}`).toBe(200);
-      expect(bank.judge(gid, "succeed")).toBe("");
-    }
-    expect([...(await fleet.shares()).owners]).toEqual(before);
-    lines.get("b")!.nats.heal();
+    await underLoad(async (busy) => {
+      lines.get("b")!.nats.cut();
+      process.stdout.write(`cut off from NATS: ${busy} transfers at work\n`);
+      for (const [at, owner] of [
+        ["a", "b"],
+        ["b", "a"],
+        ["b", "b"],
+        ["b", "c"],
+        ["c", "b"],
+      ] as const) {
+        const { gid, status } = await submit(at, owner);
+        expect(status, `${at} asks ${owner}`).toBe(200);
+        expect(bank.judge(gid, "succeed")).toBe("");
+      }
+      expect([...(await fleet.shares()).owners]).toEqual(before);
+      lines.get("b")!.nats.heal();
+    });
   });
 
   for (const [words, both] of [
@@ -73,19 +92,22 @@ describe.runIf(isThere)("a node that is cut off", () => {
     ["from both", true],
   ] as const)
     it(`${words}: it stands still, the others take over, and it joins again when it can`, async () => {
-      lines.get("b")!.mysql.cut();
-      if (both) lines.get("b")!.nats.cut();
-      await until("b has nothing left", 6000, async () => {
-        const { owners, orphans } = await fleet.shares();
-        return orphans === 0 && ![...owners.values()].includes("b");
+      await underLoad(async (busy) => {
+        lines.get("b")!.mysql.cut();
+        if (both) lines.get("b")!.nats.cut();
+        process.stdout.write(`cut off ${words}: ${busy} transfers at work\n`);
+        await until("b has nothing left", 6000, async () => {
+          const { owners, orphans } = await fleet.shares();
+          return orphans === 0 && ![...owners.values()].includes("b");
+        });
+        expect((await fetch(`${nodeOf("b").http}/readyz`)).status).toBe(503);
+        const { gid, status } = await submit("a", "c");
+        expect(status).toBe(200);
+        expect(await statusOf(nodeOf("c"), gid)).toBe("succeed");
+        lines.get("b")!.mysql.heal();
+        lines.get("b")!.nats.heal();
+        await fleet.settled(60, 20_000);
       });
-      expect((await fetch(`${nodeOf("b").http}/readyz`)).status).toBe(503);
-      const { gid, status } = await submit("a", "c");
-      expect(status).toBe(200);
-      expect(await statusOf(nodeOf("c"), gid)).toBe("succeed");
-      lines.get("b")!.mysql.heal();
-      lines.get("b")!.nats.heal();
-      await fleet.settled(60, 20_000);
       expect((await submit("b", "b")).status).toBe(200);
       expect(nodeOf("b").pid).toBeDefined();
     });

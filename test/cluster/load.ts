@@ -20,8 +20,8 @@ export interface Load {
 /** Longest that a client asks for one transfer. */
 const patienceMs = 90_000;
 
-/** Starts so many clients, each with one transfer at a time. */
-export function startLoad(fleet: Fleet, bank: Bank, clients: number, random: () => number): Load {
+/** Starts so many clients, each with one transfer at a time; gids begin with the prefix. */
+export function startLoad(fleet: Fleet, bank: Bank, clients: number, random: () => number, prefix = "t"): Load {
   const acknowledged = new Set<string>();
   let running = true;
   let nth = 0;
@@ -34,7 +34,7 @@ export function startLoad(fleet: Fleet, bank: Bank, clients: number, random: () 
   const client = async () => {
     while (running) {
       const i = nth++;
-      const gid = `t${i}`;
+      const gid = `${prefix}${i}`;
       const body = { ...bank.transfer(gid, i), wait_result: i % 5 === 0 };
       const endMs = performance.now() + patienceMs;
       let node = pick(undefined);

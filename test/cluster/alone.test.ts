@@ -1,37 +1,13 @@
 /**
  * One node alone on a shared database, as real processes: a second one is kept out with code 3, a dead one is followed.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createConnection } from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agreeOnCluster } from "../../src/store/mysql/meta.js";
+import { migrateMysql } from "../../src/store/mysql/mysql.js";
+import { privileges } from "../../src/store/mysql/schema.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../servers.js";
-
-interface Run {
-  readonly child: ReturnType<typeof spawn>;
-  readonly ready: Promise<string>;
-  readonly ended: Promise<number | null>;
-  readonly said: () => string;
-}
-
-function serve(url: string, flags: readonly string[] = []): Run {
-  const ports = ["--http-port", "0", "--grpc-port", "0"];
-  const child = spawn(process.execPath, ["dist/cluster/main.js", "serve", "--store", url, ...ports, ...flags], {
-    env: { PATH: process.env.PATH },
-  });
-  let text = "";
-  const ended = once(child, "exit").then(([code]) => code as number | null);
-  const ready = new Promise<string>((resolve) => {
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-        const found = /tandem ready http=(\S+)/.exec(text)?.[1];
-        if (found !== undefined) resolve(found);
-      });
-  });
-  return { child, ready, ended, said: () => text };
-}
+import { serve } from "./serve.js";
 
 describe.runIf(await available("mysql"))("one node alone on a database", () => {
   let server: Server;
@@ -69,6 +45,36 @@ describe.runIf(await available("mysql"))("one node alone on a database", () => {
       .toMatchObject({ transaction: { gid, status: "submitted" } });
     third.child.kill("SIGTERM");
     expect(await third.ended).toBe(0);
+  });
+
+  it("runs as a user with the documented privileges alone, and follows a dead one of that user", async () => {
+    const own = await makeDatabase(server);
+    await migrateMysql(own.url);
+    const admin = await createConnection(own.url);
+    await admin.query("CREATE USER IF NOT EXISTS serving@'%' IDENTIFIED BY 'secret'");
+    await admin.query(`GRANT ${privileges.serve.join(",")} ON ${own.name}.* TO serving@'%'`);
+    await admin.end();
+    const url = Object.assign(new URL(own.url), { username: "serving", password: "secret" }).href;
+    const environment = { TANDEM_STORE_MIGRATE_BY_HAND: "true" };
+    const first = serve(url, [], environment);
+    const submit = async (http: string, gid: string) => {
+      const body = { gid, trans_type: "msg", query_prepared: "http://127.0.0.1:1/q" };
+      return (await fetch(`${http}/api/dtmsvr/prepare`, { method: "POST", body: JSON.stringify(body) })).status;
+    };
+    expect(await submit(await first.ready, "g1")).toBe(200);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const second = serve(url, [], environment);
+    expect(await submit(await second.ready, "g2")).toBe(200);
+    second.child.kill("SIGTERM");
+    expect(await second.ended).toBe(0);
+    expect(second.said()).not.toContain("kill_denied");
+  });
+
+  it("leaves the tables alone when it was told to, and ends with code 5", async () => {
+    const run = serve((await makeDatabase(server)).url, [], { TANDEM_STORE_MIGRATE_BY_HAND: "true" });
+    expect(await run.ended).toBe(5);
+    expect(run.said()).toContain("tandem migrate");
   });
 
   it("does at most one round trip a second when idle", async () => {

@@ -16,6 +16,7 @@ import { systemClock } from "../../src/clock.js";
 import type { Bus } from "../../src/ports/bus.js";
 import type { Log } from "../../src/ports/observer.js";
 import { available, makeFolder, type Server, startNats } from "../servers.js";
+import { operatorMode } from "./operator.js";
 
 const quiet: Log = { info: () => {}, warn: () => {}, error: () => {} };
 const subjects = { prefix: "tandem", clusterId: "one" };
@@ -134,6 +135,29 @@ describe.runIf(await available("nats"))("NATS as a bus", () => {
         for (const one of lines.splice(0)) await one.close();
         await guarded.stop();
       }
+    }
+  });
+
+  it("signs in with a credentials file (JWT and seed) where an operator has signed the account, not with another's", async () => {
+    const folder = await makeFolder("nats-creds");
+    const { config, creds, stranger } = operatorMode();
+    const [credsFile, strangersFile] = [join(folder, "node.creds"), join(folder, "stranger.creds")];
+    await Promise.all([writeFile(credsFile, creds), writeFile(strangersFile, stranger)]);
+    const guarded = await startNats({ config });
+    try {
+      const welcome = await line({ url: guarded.url, credsFile });
+      const bus = natsBus(welcome, subjects, "a");
+      const told = heard(natsBus(await line({ url: guarded.url, credsFile }), subjects, "b"));
+      await until("heard", () => bus.send("b", bytes("x")) && told.length > 0);
+      for (const other of [{ credsFile: strangersFile }, {}]) {
+        const outside = openNats({ url: guarded.url, name: "stranger", ...other }, quiet, systemClock());
+        lines.push(outside);
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        expect(outside.connection).toBeUndefined();
+      }
+    } finally {
+      for (const one of lines.splice(0)) await one.close();
+      await guarded.stop();
     }
   });
 

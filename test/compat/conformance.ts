@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type Node, startFleet } from "../cluster/fleet.js";
 import { freePort, makeFolder, run, type Server, startMariadb, startRedis } from "../servers.js";
 import { type Ending, kitsIn, runKit, type Surroundings } from "./kits.js";
 
@@ -18,6 +19,7 @@ const usage = `npm run conformance -- --kit FOLDER [options]
   --http-only      no case over gRPC
   --http URL, --grpc HOST:PORT      a server that runs already, in place of starting one
   --http2 URL, --grpc2 HOST:PORT    a second node of its cluster
+  --cluster        three nodes with a database and NATS of their own, in place of one on the embedded store
   --as ours|dtm    whose behaviour is expected (default: ours)
   --serve COMMAND  how to start the server; {config} {dir} {http} {grpc} are filled in
   --keep           keep the logs also when all passed
@@ -33,6 +35,7 @@ const { values } = parseArgs({
     grpc: { type: "string" },
     http2: { type: "string" },
     grpc2: { type: "string" },
+    cluster: { type: "boolean", default: false },
     as: { type: "string", default: "ours" },
     serve: {
       type: "string",
@@ -47,6 +50,7 @@ const { values } = parseArgs({
 interface Coordinator {
   readonly http: string;
   readonly grpc: string | undefined;
+  readonly second: Surroundings["second"];
   readonly restart: string | undefined;
   stop(): Promise<void>;
 }
@@ -79,7 +83,8 @@ async function startCoordinator(): Promise<Coordinator> {
   return {
     http: url,
     grpc: values["http-only"] ? undefined : `127.0.0.1:${grpc}`,
-    restart: `node -e 'fetch("${control.url}").then((r) => process.exit(r.ok ? 0 : 1))'`,
+    second: undefined,
+    restart: commandOf(control),
     stop: async () => {
       control.close();
       await server.stop();
@@ -87,8 +92,34 @@ async function startCoordinator(): Promise<Coordinator> {
   };
 }
 
+/** Three processes of the built program; kits restart the first one, calls go to the first two. */
+async function startCluster(): Promise<Coordinator> {
+  const fleet = await startFleet({ names: ["a", "b", "c"], leaseMs: 3000 });
+  const [first, second] = fleet.nodes as [Node, Node];
+  const restart = async () => {
+    first.signal("SIGKILL");
+    await first.gone();
+    await first.start();
+  };
+  const control = await restartOnRequest({ restart });
+  const at = ({ http, grpc }: Node) => ({ http: `${http}/api/dtmsvr`, grpc });
+  return {
+    ...at(first),
+    second: at(second),
+    restart: commandOf(control),
+    stop: async () => {
+      control.close();
+      await fleet.close();
+    },
+  };
+}
+
+function commandOf({ url }: { readonly url: string }): string {
+  return `node -e 'fetch("${url}").then((r) => process.exit(r.ok ? 0 : 1))'`;
+}
+
 /** Kits restart the server by a shell command, but only we know how: the command asks us. */
-async function restartOnRequest(server: Server): Promise<{ readonly url: string; close(): void }> {
+async function restartOnRequest(server: Pick<Server, "restart">): Promise<{ readonly url: string; close(): void }> {
   const control = createServer((_, response) => {
     server.restart("SIGKILL").then(
       () => response.end(),
@@ -102,20 +133,20 @@ async function restartOnRequest(server: Server): Promise<{ readonly url: string;
 
 /** A server of the user's own is left as it is. */
 async function findCoordinator(): Promise<Coordinator> {
-  if (values.http === undefined) return startCoordinator();
+  if (values.http === undefined) return values.cluster ? startCluster() : startCoordinator();
   const grpc = values["http-only"] ? undefined : values.grpc;
-  return { http: values.http, grpc, restart: undefined, stop: async () => {} };
+  const { http2, grpc2 } = values;
+  const second = http2 !== undefined && grpc2 !== undefined ? { http: http2, grpc: grpc2 } : undefined;
+  return { http: values.http, grpc, second, restart: undefined, stop: async () => {} };
 }
 
 async function runAll(from: string, names: readonly string[], to: string): Promise<readonly Ending[]> {
   const [mysql, redis] = await Promise.all([startMariadb({ own: true }), startRedis({ own: true })]);
   const coordinator = await findCoordinator();
-  const { http, grpc, restart } = coordinator;
-  const { http2, grpc2 } = values;
+  const { http, grpc, second, restart } = coordinator;
   const around: Surroundings = {
-    ...{ http, grpc, restart, mysqlPort: mysql.port, redisPort: redis.port, only: values.run },
+    ...{ http, grpc, second, restart, mysqlPort: mysql.port, redisPort: redis.port, only: values.run },
     as: values.as === "dtm" ? "dtm" : "ours",
-    second: http2 !== undefined && grpc2 !== undefined ? { http: http2, grpc: grpc2 } : undefined,
   };
   const endings: Ending[] = [];
   try {

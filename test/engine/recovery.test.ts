@@ -121,7 +121,7 @@ function plant(store: MemoryStore, over: Partial<typeof settings> = {}) {
 }
 
 describe("a start with much unfinished work", () => {
-  it("brings back 100,000 without holding up new work: newcomers are durable within a few flushes", async () => {
+  it("36: brings back 100,000 without holding up new work: newcomers are durable within a few flushes", async () => {
     const store = new MemoryStore();
     const { engine, clock, flushes, calls } = plant(store);
     const gids = Array.from({ length: 100_000 }, (_, i) => `old${i}`);

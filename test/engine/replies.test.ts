@@ -158,7 +158,7 @@ describe("a store that takes nothing", () => {
     expect((await w.store.load(["g"]))[0]?.tx.status).toBe("succeed");
   });
 
-  it("refuses only the transaction at fault when a row cannot be stored; its gid is stopped, the others go on", async () => {
+  it("31: refuses only the transaction at fault when a row cannot be stored; its gid is stopped, the others go on", async () => {
     const w = world();
     w.store.faults.refusedGids.add("bad");
     const boxes = ["g1", "bad", "g2", "g3"].map((gid) => asked(w, gid, submit([a])));

@@ -22,7 +22,9 @@ describe.runIf(await available("mysql"))("a database that is killed under load",
   });
   afterAll(() => server.stop());
 
-  it("has everything that was acknowledged, once, and takes new commits by itself", { timeout: 120_000 }, async () => {
+  it("17: has everything that was acknowledged, once, and takes new commits by itself", {
+    timeout: 120_000,
+  }, async () => {
     const shards = new Shards();
     const store = await openMysql({ url: database.url, owner: shards, timeoutMs: 3_000 });
     const teller = new Teller((shard) => shards.epochOf(shard));

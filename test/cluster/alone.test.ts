@@ -7,6 +7,7 @@ import { agreeOnCluster } from "../../src/store/mysql/meta.js";
 import { migrateMysql } from "../../src/store/mysql/mysql.js";
 import { privileges } from "../../src/store/mysql/schema.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../servers.js";
+import { until } from "./fleet.js";
 import { serve } from "./serve.js";
 
 describe.runIf(await available("mysql"))("one node alone on a database", () => {
@@ -65,7 +66,8 @@ describe.runIf(await available("mysql"))("one node alone on a database", () => {
     first.child.kill("SIGKILL");
     await first.ended;
     const second = serve(url, [], environment);
-    expect(await submit(await second.ready, "g2")).toBe(200);
+    const http = await second.ready;
+    await until("the dead one's shards taken over", 15_000, async () => (await submit(http, "g2")) === 200);
     second.child.kill("SIGTERM");
     expect(await second.ended).toBe(0);
     expect(second.said()).not.toContain("kill_denied");

@@ -1,7 +1,7 @@
 /**
  * Messages between nodes: every kind arrives as it was sent, and nothing that is none gets past the door.
  */
-import * as fc from "fast-check";
+import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { describe, expect, it } from "vitest";
 import { decode, encode, type Message } from "../../cluster/codec.js";

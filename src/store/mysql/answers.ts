@@ -48,6 +48,12 @@ export function kindOf(error: unknown): FailureKind {
   return refusals.has(errno) || refusedClasses.has(sqlState.slice(0, 2)) ? "refused" : "unknown";
 }
 
+/** What a driver's error says, for people. */
+export function wordsOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return message || code || String(error);
+}
+
 /** Whether the packet met a deadlock or a held row: it has done nothing and may be sent again at once. */
 export function isCollision(errno: number): boolean {
   return collisions.has(errno);

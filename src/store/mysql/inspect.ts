@@ -5,6 +5,7 @@
  */
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { UnknownFormat } from "../codec.js";
+import { wordsOf } from "./answers.js";
 import { headColumns } from "./columns.js";
 import { checkSchema, privileges, SchemaError } from "./schema.js";
 
@@ -41,7 +42,7 @@ export async function inspect(url: string, migratesByHand: boolean): Promise<rea
     const [version, kept] = [await lookAtVersion(connection), await lookAtDurability(connection)];
     return [version, ...kept, ...(await lookAtTables(connection, database, migratesByHand))];
   } catch (error) {
-    return [{ state: "trouble", found: `the look was cut short: ${text(error)}`, advice: "see the database's log" }];
+    return [{ state: "trouble", found: `the look was cut short: ${wordsOf(error)}`, advice: "see the database's log" }];
   } finally {
     connection.destroy();
   }
@@ -51,11 +52,11 @@ function unreachable(error: unknown, { hostname, port, username, pathname }: URL
   const { errno } = error as { errno?: number };
   const database = pathname.slice(1);
   const trouble = (found: string, advice: string): Remark => ({ state: "trouble", found, advice });
-  if (errno === 1045) return trouble(text(error), "correct user or password in Store.Url");
-  if (errno === 1049) return trouble(text(error), `make it: CREATE DATABASE \`${database}\``);
+  if (errno === 1045) return trouble(wordsOf(error), "correct user or password in Store.Url");
+  if (errno === 1049) return trouble(wordsOf(error), `make it: CREATE DATABASE \`${database}\``);
   if (errno === 1044)
-    return trouble(text(error), grantOf([...privileges.serve, ...privileges.migrate], database, username));
-  return trouble(`${hostname}:${port || 3306} cannot be reached: ${text(error)}`, "start it, or correct Store.Url");
+    return trouble(wordsOf(error), grantOf([...privileges.serve, ...privileges.migrate], database, username));
+  return trouble(`${hostname}:${port || 3306} cannot be reached: ${wordsOf(error)}`, "start it, or correct Store.Url");
 }
 
 async function lookAtVersion(connection: Connection): Promise<Remark> {
@@ -210,9 +211,4 @@ function grantOf(missing: readonly string[], database: string, user: string): st
 async function one(connection: Connection, sql: string): Promise<unknown> {
   const [[row]] = await connection.query<RowDataPacket[]>(sql);
   return row?.value;
-}
-
-function text(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return message || code || String(error);
 }

@@ -212,9 +212,8 @@ export class MysqlLeases implements Leases {
 
   /** To what every node that may write knows: fenced ones may not, and join before they may again. */
   async #raiseFormat([, , , nodes, , meta]: readonly Result[]): Promise<void> {
-    const knownToAll = (rows: Result) =>
-      Math.min(this.#formatMax, ...rows.filter(({ state }) => Number(state) !== 0).map(({ format }) => Number(format)));
-    const target = knownToAll(nodes!);
+    const writing = nodes!.filter(({ state }) => Number(state) !== 0);
+    const target = Math.min(this.#formatMax, ...writing.map(({ format }) => Number(format)));
     if (!(target > Number(meta![0]?.format))) return;
     try {
       const results = await this.#atomically(

@@ -5,7 +5,7 @@
  */
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { StoreUnavailable } from "../../ports/store.js";
-import { isCollision, isNotNow } from "./answers.js";
+import { isCollision, isNotNow, wordsOf } from "./answers.js";
 
 /** Rows of a SELECT, or what a statement changed. */
 export type Result = readonly RowDataPacket[] & { readonly affectedRows?: number };
@@ -128,6 +128,5 @@ function errorCode(error: unknown): number {
 }
 
 function reason(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return `the database: ${message || code || String(error)}`;
+  return `the database: ${wordsOf(error)}`;
 }

@@ -3,7 +3,7 @@
  * a flush is surely not written, or in doubt.
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
-import { type FailureKind, kindOf } from "./answers.js";
+import { type FailureKind, kindOf, wordsOf } from "./answers.js";
 import { brackets, type Manners } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
@@ -15,7 +15,7 @@ export class SessionFailure extends Error {
   readonly kind: FailureKind;
 
   constructor(kind: FailureKind, cause: unknown) {
-    super(`the database: ${describe(cause)}`, { cause });
+    super(`the database: ${wordsOf(cause)}`, { cause });
     this.kind = kind;
   }
 }
@@ -143,9 +143,4 @@ async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> 
   });
   work.catch(() => {}); // once it is late nobody listens any more
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-function describe(cause: unknown): string {
-  const { code, message } = cause as { code?: string; message?: string };
-  return message || code || String(cause);
 }

@@ -6,7 +6,7 @@
 import type { ClientSession, Collection, MongoClient } from "mongodb";
 import { type Duration, toMs } from "../duration.js";
 import { BarrierError, LocksLost, Ongoing, TandemError } from "../errors.js";
-import { olderThan } from "./clean.js";
+import { cleanBatch, olderThan } from "./clean.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
 import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
 import { collectionOf } from "./mongoname.js";
@@ -60,8 +60,6 @@ const durable = {
 const lockRetry = { attemptsMax: 4, firstPauseMs: 20 };
 /** A commit whose outcome the server did not tell is asked for again; doing so is harmless. */
 const commitAttemptsMax = 4;
-/** Rows deleted by one statement of `clean`. */
-const cleanBatch = 1_000;
 
 /** A barrier over `client`. Opens nothing by itself; a missing index shows at the first call. */
 export function mongoBarrier(client: MongoClient, options: MongoBarrierOptions = {}): MongoBarrier {

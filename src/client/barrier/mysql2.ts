@@ -3,7 +3,7 @@
 
 import type { Connection, Pool, PoolConnection, ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { Duration } from "../duration.js";
-import { olderThan } from "./clean.js";
+import { cleanBatch, inBatches, olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
 import { mysqlDefinition, mysqlResultDefinition } from "./mysqldialect.js";
 import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
@@ -20,9 +20,6 @@ export interface MysqlBarrier extends Guard<Connection> {
    */
   clean(options?: { readonly older?: Duration }): Promise<number>;
 }
-
-/** Rows deleted by one statement of `clean`. */
-const cleanBatch = 1_000;
 
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): MysqlBarrier {
@@ -43,14 +40,8 @@ export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): Mysql
 }
 
 async function deleteOld(pool: Pool, table: string, seconds: number): Promise<number> {
-  for (let total = 0; ; ) {
-    const [{ affectedRows }] = await pool.query<ResultSetHeader>(
-      `delete from ${table} where create_time < now() - interval ? second limit ${cleanBatch}`,
-      [seconds],
-    );
-    total += affectedRows;
-    if (affectedRows < cleanBatch) return total;
-  }
+  const statement = `delete from ${table} where create_time < now() - interval ? second limit ${cleanBatch}`;
+  return inBatches(async () => (await pool.query<ResultSetHeader>(statement, [seconds]))[0].affectedRows);
 }
 
 /** A pool as the SQL barrier and the outbox use it. */

@@ -3,7 +3,7 @@
 import type { ClientBase, Pool } from "pg";
 import type { Duration } from "../duration.js";
 import { BarrierError } from "../errors.js";
-import { olderThan } from "./clean.js";
+import { cleanBatch, inBatches, olderThan } from "./clean.js";
 import type { Guard } from "./guard.js";
 import { postgresDefinition, postgresResultDefinition } from "./pgdialect.js";
 import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
@@ -15,9 +15,6 @@ export interface PostgresBarrier extends Guard<ClientBase> {
   /** Deletes rows older than `older` (at least a day, default 7 days) in small batches; resolves to their number. */
   clean(options?: { readonly older?: Duration }): Promise<number>;
 }
-
-/** Rows deleted by one statement of `clean`. */
-const cleanBatch = 1_000;
 
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
@@ -39,15 +36,9 @@ export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): Po
 
 /** By the rows' places on disk: both tables have those. */
 async function deleteOld(pool: Pool, table: string, seconds: number): Promise<number> {
-  for (let total = 0; ; ) {
-    const { rowCount } = await pool.query(
-      `delete from ${table} where ctid in (select ctid from ${table}
-       where create_time < now() - make_interval(secs => $1) limit ${cleanBatch})`,
-      [seconds],
-    );
-    total += rowCount ?? 0;
-    if ((rowCount ?? 0) < cleanBatch) return total;
-  }
+  const statement = `delete from ${table} where ctid in (select ctid from ${table}
+    where create_time < now() - make_interval(secs => $1) limit ${cleanBatch})`;
+  return inBatches(async () => (await pool.query(statement, [seconds])).rowCount ?? 0);
 }
 
 /** A pool as the SQL barrier and the outbox use it. */

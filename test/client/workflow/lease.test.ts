@@ -43,15 +43,18 @@ function executor(protocol: string, lease?: "1s" | "60s") {
   return { client, ran, finish, execute };
 }
 
+const inItsFirstStep = ({ ran }: ReturnType<typeof executor>) =>
+  until(
+    () => ran.length === 1,
+    () => ran,
+  );
+
 describe.each(["HTTP", "gRPC"])("a workflow's lease over %s", (protocol) => {
   it("keeps a second executor from running any step while the first one holds it", async () => {
     const [first, second] = [executor(protocol, "60s"), executor(protocol, "60s")];
     const gid = first.client.newGid();
     const running = first.execute(gid);
-    await until(
-      () => first.ran.length === 1,
-      () => first.ran,
-    );
+    await inItsFirstStep(first);
     await expect(second.execute(gid).catch((error: unknown) => isOngoing(error))).resolves.toBe(true);
     first.finish();
     expect(await running).toBe("done");
@@ -65,10 +68,7 @@ describe.each(["HTTP", "gRPC"])("a workflow's lease over %s", (protocol) => {
     const [first, second] = [executor(protocol, "1s"), executor(protocol, "60s")];
     const gid = first.client.newGid();
     const running = first.execute(gid).catch((error: unknown) => isOngoing(error));
-    await until(
-      () => first.ran.length === 1,
-      () => first.ran,
-    );
+    await inItsFirstStep(first);
     let taking = Promise.resolve<unknown>(undefined);
     await until(
       async () => {
@@ -95,10 +95,7 @@ describe.each(["HTTP", "gRPC"])("a workflow's lease over %s", (protocol) => {
     const [first, second] = [executor(protocol, "60s"), executor(protocol, "60s")];
     const gid = first.client.newGid();
     const running = first.execute(gid);
-    await until(
-      () => first.ran.length === 1,
-      () => first.ran,
-    );
+    await inItsFirstStep(first);
     const before = await leaseEnd(gid);
     await new Promise((resolve) => setTimeout(resolve, 20));
     first.finish();

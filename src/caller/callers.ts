@@ -62,11 +62,11 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const ways: Ways = { http, "json-rpc": http, grpc, nats };
 
   let own: readonly Place[] = [];
-  let ownTexts = "";
+  let ownTexts: readonly string[] = [];
   const ownPlaces = (): readonly Place[] => {
-    const addresses = ownAddresses();
-    const texts = addresses.join();
-    if (texts !== ownTexts) [own, ownTexts] = [placesOf(addresses), texts];
+    const texts = ownAddresses();
+    const same = texts.length === ownTexts.length && texts.every((text, i) => text === ownTexts[i]);
+    if (!same) [own, ownTexts] = [placesOf(texts), [...texts]];
     return own;
   };
   const urls = new Map<string, ParsedUrl>();

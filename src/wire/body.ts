@@ -94,7 +94,10 @@ export function readSteps(steps: readonly unknown[] | undefined, limits: BodyLim
 function readPayloads(payloads: readonly unknown[] | undefined, limits: BodyLimits): readonly Uint8Array[] {
   if (payloads === undefined) return [];
   checkCount("payloads", payloads.length, limits);
-  return payloads.map((payload, i) => checkPayload(`payloads[${i}]`, bytesOf(`payloads[${i}]`, payload), limits));
+  return payloads.map((payload, i) => {
+    const field = `payloads[${i}]`;
+    return checkPayload(field, bytesOf(field, payload), limits);
+  });
 }
 
 /**

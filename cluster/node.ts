@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
+import { urlHost } from "../src/addresses.js";
 import { CliError } from "../src/cli/exit.js";
 import { packageVersion } from "../src/cli/version.js";
 import type { ClusterConfig } from "../src/config/cluster.js";
@@ -137,7 +138,7 @@ async function openWays(cluster: ClusterConfig, line: NatsLine, at: Surroundings
   const host = config.host === "0.0.0.0" || config.host === "::" ? hostname() : config.host;
   return {
     ...{ line, prefix, clusterId, bus },
-    address: advertised?.href ?? `http://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    address: advertised?.href ?? `http://${urlHost(host)}:${port}`,
     bind,
   };
 }

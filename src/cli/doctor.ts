@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
+import { urlHost } from "../addresses.js";
 import type { Config, Loaded } from "../config/config.js";
 import { connectUrl } from "../config/store.js";
 import { CliError } from "./exit.js";
@@ -72,7 +73,7 @@ async function lookAtSettings(settings: () => Loaded): Promise<readonly Finding[
 
 async function runningServer({ host, httpPort }: Config): Promise<Finding> {
   const what = "server";
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${httpPort}`;
+  const url = `http://${urlHost(host)}:${httpPort}`;
   try {
     const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(3000), redirect: "manual" });
     const body = (await response.text()).trim();

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
+import { urlHost } from "../addresses.js";
 import { ConfigError, type Loaded, loadConfig } from "../config/config.js";
 import { keyOf, type Path, paths } from "../config/keys.js";
 import type { Environment } from "../config/setting.js";
@@ -48,7 +49,7 @@ export function serverUrl(options: Options, environment: Environment): string {
   if (given === undefined) {
     const { host, httpPort } = readSettings(options, environment).config;
     const reachable = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${httpPort}`;
+    return `http://${urlHost(reachable)}:${httpPort}`;
   }
   const url = given.includes("://") ? given : `http://${given}`;
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;

@@ -203,7 +203,6 @@ export class Engine implements Coordinator {
     return this.#admission.refuse(request, this.#actors.get(gid));
   }
 
-  /** May be a new transaction while there is more work than this node keeps up with. */
   /** What is stored of a transaction that was stopped: an actor would go on with it. */
   async #stored(gid: string): Promise<Reply> {
     try {
@@ -214,6 +213,7 @@ export class Engine implements Coordinator {
     }
   }
 
+  /** May be a new transaction while there is more work than this node keeps up with. */
   #isTooMuch(gid: string, request: Request): boolean {
     if (!("submission" in request) || this.#actors.has(gid)) return false;
     this.#makeRoom(this.#services.settings.residentMax);

@@ -186,7 +186,7 @@ function makeNode(
 }
 
 async function readShares(url: string): Promise<Shares> {
-  const connection = await createConnection({ uri: url, connectTimeout: 2000 });
+  const connection = await createConnection({ uri: url, connectTimeout: 10_000 });
   try {
     const [rows] = await connection.query<RowDataPacket[]>(
       `SELECT s.shard_id, s.owner, n.node_id IS NOT NULL AS alive FROM cl_shard s LEFT JOIN cl_node n

@@ -38,7 +38,7 @@ const path = "/tandem/messages";
 
 /** A bus that is not listening yet. */
 export function httpBus(options: HttpBusOptions): HttpBus {
-  const secret = digest(options.secret);
+  const secret = digest(tokenOf(options.secret));
   let handler: (message: Uint8Array) => void = () => {};
   const server = createServer((incoming, response) => {
     void take(incoming, response, secret, (from, message) => {
@@ -82,7 +82,7 @@ class Sender {
   /** `false`: no address, or so much is on its way already that this one must wait to be asked again. */
   send(to: string, message: Uint8Array): boolean {
     const address = this.#options.addressOf(to);
-    if (address === undefined || !/^https?:\/\//.test(address)) return false;
+    if (address === undefined || !/^http:\/\//.test(address) || !URL.canParse(address)) return false;
     if (message.length > limits.messageBytes) return false;
     if (this.#inFlight >= limits.inFlight || this.#bytes + message.length > limits.inFlightBytes) return false;
     this.#inFlight++;
@@ -113,7 +113,7 @@ class Sender {
     const { self, secret } = this.#options;
     return new Promise((resolve) => {
       const headers = {
-        authorization: `Bearer ${secret}`,
+        authorization: `Bearer ${tokenOf(secret)}`,
         "x-tandem-node": encodeURIComponent(self),
         "content-type": "application/octet-stream",
         "content-length": message.length,
@@ -165,6 +165,11 @@ function nameOf(header: string | readonly string[] | undefined): string {
   } catch {
     return "";
   }
+}
+
+/** A secret may have any characters, a header may not. */
+function tokenOf(secret: string): string {
+  return Buffer.from(secret).toString("base64url");
 }
 
 /** Of equal length for any secret, which a comparison in constant time needs. */

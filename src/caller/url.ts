@@ -35,7 +35,6 @@ export interface GrpcUrl extends Target {
   readonly method: string;
 }
 
-/** No caller can take the URL; `invalid` says why, in words for the client. */
 /** A subject that a NATS participant listens on. */
 export interface NatsUrl extends Target {
   readonly kind: "nats";
@@ -46,7 +45,7 @@ export interface NatsUrl extends Target {
   readonly authority: string;
 }
 
-/** Why no caller can take a URL. */
+/** No caller can take the URL; `invalid` says why, in words for the client. */
 export interface InvalidUrl {
   readonly kind: "invalid";
   readonly invalid: string;

@@ -166,7 +166,7 @@ const surroundings = {
     (t) => /^[\w-]{1,64}$/.test(t),
   ),
   "Cluster.Advertise": {
-    ...url(["http", "https"], { flag: "--advertise", about: "URL under which other nodes reach this one." }),
+    ...url(["http"], { flag: "--advertise", about: "URL under which other nodes reach this one." }),
   },
   "Cluster.Prefix": text(
     "tandem",

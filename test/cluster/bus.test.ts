@@ -237,14 +237,34 @@ describe("HTTP as a bus", () => {
         asked.on("error", reject);
         asked.end();
       });
-    const key = { authorization: "Bearer s3cret" };
+    const bearer = (secret: string) => ({ authorization: `Bearer ${Buffer.from(secret).toString("base64url")}` });
+    const key = bearer("s3cret");
     expect(await status("POST", "/tandem/messages", {})).toBe(401);
-    expect(await status("POST", "/tandem/messages", { authorization: "Bearer s3cre" })).toBe(401);
+    expect(await status("POST", "/tandem/messages", bearer("s3cre"))).toBe(401);
     expect(await status("POST", "/api/v1/status", key)).toBe(404);
     expect(await status("GET", "/tandem/messages", key)).toBe(404);
     expect(await status("POST", "/tandem/messages", { ...key, "content-length": String(65 << 20) })).toBe(413);
     expect(b.send("nobody", bytes("x"))).toBe(false);
     expect(toB).toEqual([]);
+  });
+
+  it("takes a secret of any characters", async () => {
+    const secret = " two words, ü and … ";
+    const [a, b] = [await node("a", secret), await node("b", secret)];
+    const toB = heard(b);
+    expect(a.send("b", bytes("x"))).toBe(true);
+    await until("arrived", () => toB.length === 1);
+  });
+
+  it("carries nothing to an address that it cannot call, and goes on", async () => {
+    const [a, b] = [await node("a"), await node("b")];
+    const toB = heard(b);
+    for (const address of ["https://127.0.0.1:1", "http://", "http://[", "nats:tandem", "", "x"]) {
+      addresses.set("odd", address);
+      expect(a.send("odd", bytes("x")), address).toBe(false);
+      a.announce(bytes("all"));
+    }
+    await until("announced to the other", () => toB.length === 6);
   });
 });
 

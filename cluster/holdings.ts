@@ -59,7 +59,6 @@ export class Holdings {
     for (const { row } of this.#table.values()) {
       const epoch = this.#owned.get(row.shard);
       if (this.isMine(row)) {
-        if (row.epoch === this.#givenUp.get(row.shard)) continue;
         if ((epoch === undefined || row.epoch > epoch) && !this.leaving.has(row.shard)) found.push(row);
       } else if (epoch !== undefined && row.epoch > epoch) gone.push(row.shard);
     }
@@ -67,9 +66,12 @@ export class Holdings {
     this.gain(found);
   }
 
-  /** Takes up rows of this node; those of an incarnation that has ended meanwhile are nobody's. */
+  /**
+   * Takes up rows of this node; those of an incarnation that has ended meanwhile are nobody's. A row may be told twice,
+   * by a look and by a claim's own answer, which may come when the shard has been given up again.
+   */
   gain(rows: readonly ShardRow[]): void {
-    const mine = rows.filter((row) => this.isMine(row));
+    const mine = rows.filter((row) => this.isMine(row) && row.epoch > (this.#givenUp.get(row.shard) ?? -1));
     const fresh = mine.filter(({ shard }) => !this.#owned.has(shard)).map(({ shard }) => shard);
     for (const { shard, epoch } of mine) this.#owned.set(shard, Math.max(epoch, this.#owned.get(shard) ?? 0));
     if (fresh.length > 0) this.#holder.gained(fresh);

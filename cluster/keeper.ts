@@ -103,7 +103,7 @@ export class Keeper implements Ownership {
     const held = this.owned.get(shard);
     if (held === undefined || held > epoch) return; // of an epoch that this node itself has followed by another
     this.#log.warn("shard_lost", { shard, epoch });
-    this.#holdings.drop([shard]);
+    this.#holdings.giveUp([shard]); // a look that was under way meanwhile may still show it as this node's
     this.hurry();
   }
 

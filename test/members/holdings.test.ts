@@ -68,4 +68,13 @@ describe("holdings", () => {
     expect(own.forsaken()).toEqual([]);
     expect(told).toEqual(["+1", "-1", "+1"]);
   });
+
+  it("take no notice of a claim's answer that comes when the shard has been given up again", () => {
+    const { own, told, see } = holdings();
+    see(1, 5, "a", 2); // a look was faster
+    own.giveUp([1]);
+    own.gain([{ shard: 1, epoch: 5, owner: "a", incarnation: 2 }]);
+    expect([...own.owned]).toEqual([]);
+    expect(told).toEqual(["+1", "-1"]);
+  });
 });

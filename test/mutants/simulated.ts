@@ -11,6 +11,8 @@ export interface SimulatedMutant extends Planted {
   readonly name: string;
   /** Rules of which one must be named by a violation. */
   readonly rules: readonly string[];
+  /** Seeds that are tried first: for what only one in tens of thousands meets. */
+  readonly seeds?: readonly number[];
 }
 
 const core: readonly SimulatedMutant[] = [

@@ -53,9 +53,25 @@ export const found: readonly SimulatedMutant[] = [
   {
     name: "found: a hand-over that failed leaves the old epoch in use",
     file: "cluster/holdings.ts",
-    find: "        if (row.epoch === this.#givenUp.get(row.shard)) continue;\n",
+    find: " && row.epoch > (this.#givenUp.get(row.shard) ?? -1)",
     replace: "",
     rules: ["S2", "S8"],
+  },
+  {
+    name: "found: a claim's late answer brings back what was given up since",
+    file: "cluster/holdings.ts",
+    find: "row.epoch > (this.#givenUp.get(row.shard) ?? -1)",
+    replace: "(this.#table.get(row.shard)?.row !== row || row.epoch > (this.#givenUp.get(row.shard) ?? -1))",
+    rules: ["S2"],
+    seeds: [508_338, 508_378],
+  },
+  {
+    name: "found: a commit in doubt of a lost shard is settled under the next epoch",
+    file: "src/engine/actor.ts",
+    find: "done, () => this.#over);",
+    replace: "done);",
+    rules: ["S3"],
+    seeds: [443_778],
   },
   {
     name: "found: an answer to an earlier process of the same name counts",

@@ -16,13 +16,13 @@ export interface Noticed {
   readonly by: string;
 }
 
-/** Runs seeds 1, 2, … against one break. */
+/** Runs its own seeds, then 1, 2, … against one break. */
 export async function putToTest(mutant: SimulatedMutant, workers: number): Promise<Noticed> {
-  let next = 1;
+  const left = [...(mutant.seeds ?? []), ...Array.from({ length: seedsMax }, (_, i) => i + 1)];
   const killers: { readonly seed: number; readonly by: string }[] = [];
   const others: { readonly seed: number; readonly by: string }[] = [];
   await runSeeds(
-    () => (next <= seedsMax ? next++ : undefined),
+    () => left.shift(),
     ({ seed, violations }) => {
       const by = violations.find((violation) => mutant.rules.some((rule) => violation.startsWith(`${rule}: `)));
       if (by !== undefined) killers.push({ seed, by });
@@ -41,6 +41,8 @@ export async function putToTest(mutant: SimulatedMutant, workers: number): Promi
 /** One line of the table. */
 export function noticedLine({ mutant, verdict, seed, by }: Noticed): string {
   const rule = by.slice(0, by.indexOf(":"));
-  const after = seed === undefined ? `${seedsMax} seeds` : `after ${seed} seed${seed === 1 ? "" : "s"}, by ${rule}`;
+  const own = seed !== undefined && mutant.seeds?.includes(seed);
+  const count = own ? `with seed ${seed}` : `after ${seed} seed${seed === 1 ? "" : "s"}`;
+  const after = seed === undefined ? `${seedsMax} seeds` : `${count}, by ${rule}`;
   return `${verdict.padEnd(8)}  ${mutant.name.padEnd(66)}  ${after}  ${by.slice(by.indexOf(":") + 2, 90)}\n`;
 }

@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { openBank } from "../cluster/bank.js";
 import { type Fleet, startFleet } from "../cluster/fleet.js";
 import { judgeAll, startLoad } from "../cluster/load.js";
+import { type Testimony, watchCommits } from "../cluster/witness.js";
 import { type Hit, kill, restartMysql, restartNats, rollingRestart, type Scene, stop } from "./faults.js";
 
 const { values } = parseArgs({
@@ -80,10 +81,19 @@ function sayFigures(kind: Kind, hits: readonly Hit[], leaseMs: number): readonly
   ];
 }
 
+function complaintsOf({ rows, astray }: Testimony, transfers: number): readonly string[] {
+  process.stdout.write(
+    `${rows} journal rows seen by the witness, ${astray.length} by a node that did not own the shard\n`,
+  );
+  const blind = rows < transfers ? [`the witness saw ${rows} journal rows of ${transfers} transfers`] : [];
+  return [...blind, ...astray.map((row) => `S2: ${row}`)];
+}
+
 async function run(fleet: Fleet): Promise<readonly string[]> {
   const random = dice(Number(values.seed));
   const leaseMs = Number(values.lease);
   const bank = await openBank(random);
+  const witness = await watchCommits(fleet.database.url);
   const load = startLoad(fleet, bank, Number(values.clients), random);
   const scene: Scene = { fleet, bank, load, leaseMs, random };
   const counts: Readonly<Record<Kind, number>> = {
@@ -103,6 +113,7 @@ async function run(fleet: Fleet): Promise<readonly string[]> {
   await load.stop();
   for (const [kind, of] of hits) complaints.push(...sayFigures(kind, of, leaseMs));
   complaints.push(...(await judgeAll(fleet, bank, load, 120_000)));
+  complaints.push(...complaintsOf(await witness.tell(), load.acknowledged.size));
   const dead = fleet.nodes.filter(({ pid }) => pid === undefined).map(({ name, ended }) => `${name} (${ended})`);
   if (dead.length > 0) complaints.push(`nodes that are gone: ${dead.join(", ")}`);
   process.stdout.write(

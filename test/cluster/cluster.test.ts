@@ -11,6 +11,7 @@ import { available } from "../servers.js";
 import { openBank } from "./bank.js";
 import { type Fleet, startFleet, until } from "./fleet.js";
 import { judgeAll, type Load, startLoad, statusOf } from "./load.js";
+import { type Witness, watchCommits } from "./witness.js";
 
 const isThere = (await available("mysql")) && (await available("nats"));
 
@@ -18,9 +19,11 @@ describe.runIf(isThere)("a cluster of three processes", () => {
   let fleet: Fleet;
   let bank: Awaited<ReturnType<typeof openBank>>;
   let nc: NatsConnection;
+  let witness: Witness;
 
   beforeAll(async () => {
     fleet = await startFleet({ names: ["a", "b", "c"], leaseMs: 3000 });
+    witness = await watchCommits(fleet.database.url);
     bank = await openBank(Math.random);
     nc = await connect({ servers: fleet.nats.url.replace("nats://", ""), maxReconnectAttempts: -1 });
   });
@@ -46,6 +49,9 @@ describe.runIf(isThere)("a cluster of three processes", () => {
     }
     expect(load.acknowledged.size).toBeGreaterThan(20);
     expect(await judgeAll(fleet, bank, load, 60_000)).toEqual([]);
+    const { rows, astray } = await witness.tell();
+    expect(rows).toBeGreaterThan(load.acknowledged.size);
+    expect(astray).toEqual([]);
   };
 
   it("takes any call at any node, holds wait_result, and tells the end everywhere", async () => {

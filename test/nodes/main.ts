@@ -1,5 +1,5 @@
-// `npm run test:nodes [22 24 …]`: the client's tests under other versions of Node. Each comes as an npm package with
-// the binary in it, unpacked into a temporary folder.
+// `npm run test:nodes [22 24 …]`: the client's tests under other versions of Node, with its drivers on real servers and
+// the examples. Each version comes as an npm package with the binary in it, unpacked into a temporary folder.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,8 +8,11 @@ import { join } from "node:path";
 
 /** Newest supported line and the one before. */
 const defaults = ["22", "24"];
-/** Files for vitest; what needs real servers is in them as well, and skipped where there are none. */
-const files = ["test/client", "test/wire"];
+/** Files for vitest by its projects; what needs a server that cannot be had is skipped, and says so. */
+const files = {
+  unit: ["test/client", "test/wire"],
+  integration: ["test/client/db", "test/client/nats", "test/client/examples"],
+} as const;
 
 /** Unpacks a Node of this platform; resolves to its program. */
 function unpack(version: string, folder: string): string {
@@ -28,10 +31,13 @@ function testUnder(version: string): boolean {
     const { stdout } = spawnSync(node, ["--version"], { encoding: "utf8" });
     process.stdout.write(`\n*** Node ${stdout.trim()} ***\n`);
     const vitest = join("node_modules", "vitest", "vitest.mjs");
-    const args = [vitest, "run", "--project", "unit", "--maxWorkers=2", ...files];
     // Programs that tests start are to run under this version as well.
     const env = { ...process.env, PATH: `${join(node, "..")}:${process.env.PATH}` };
-    return spawnSync(node, args, { stdio: "inherit", env }).status === 0;
+    const ends = Object.entries(files).map(([project, chosen]) => {
+      const args = [vitest, "run", "--project", project, "--maxWorkers=2", ...chosen];
+      return spawnSync(node, args, { stdio: "inherit", env }).status;
+    });
+    return ends.every((status) => status === 0);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -48,7 +48,7 @@ try {
     join(folder, "tsconfig.json"),
     JSON.stringify({
       extends: join(process.cwd(), "tsconfig.json"),
-      compilerOptions: { rootDir: "/", types: [], skipLibCheck: true },
+      compilerOptions: { rootDir: "/", typeRoots: [join(process.cwd(), "node_modules/@types")], skipLibCheck: true },
       files: ["check.ts"],
       include: [],
     }),

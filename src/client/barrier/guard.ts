@@ -2,6 +2,7 @@
 // (`run`), in one that the caller owns (`within`), and answer a check-back. An adapter supplies the four verbs of
 // BarrierStore.
 
+import type { Duration } from "../duration.js";
 import { invalidInput, LocksLost } from "../errors.js";
 import type { BranchIdentity, BranchSource, RequestLike } from "../identity.js";
 import { readIdentity } from "../identity.js";
@@ -46,6 +47,12 @@ export interface BarrierResults<Tx> {
   /** The committed text, `undefined` where none was kept; must not read an older snapshot. */
   find(tx: Tx, key: BarrierKey): Promise<string | undefined>;
 }
+
+/**
+ * Longest wait for another delivery's transaction where nothing else is asked for. Less than the three seconds after
+ * which a coordinator gives a call up: it is to hear "not yet", not nothing.
+ */
+export const defaultLockTimeout: Duration = "2s";
 
 /** For stores that refuse at once where others would wait, a pause is what gives the other delivery time to end. */
 export interface LockRetry {

@@ -8,14 +8,14 @@ import { type Duration, toMs } from "../duration.js";
 import { BarrierError, LocksLost, Ongoing, TandemError } from "../errors.js";
 import { cleanBatch, olderThan } from "./clean.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
-import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
+import { type BarrierResults, type BarrierStore, createGuard, defaultLockTimeout, type Guard } from "./guard.js";
 import { collectionOf } from "./mongoname.js";
 
 /** Settings of a MongoDB barrier. */
 export interface MongoBarrierOptions {
   /** `database.collection`, on the deployment of the business data. Default `dtm_barrier.barrier`. */
   readonly collection?: string;
-  /** Longest wait of a check-back for a local transaction that is still open; default 3 s. */
+  /** Longest wait of a check-back for a local transaction that is still open; default 2 s. */
   readonly lockTimeout?: Duration;
   /**
    * Keep what business code returns, as JSON in the row's document, and answer repeated deliveries with it instead of
@@ -67,7 +67,7 @@ export function mongoBarrier(client: MongoClient, options: MongoBarrierOptions =
   const rows: Rows = client.db(database).collection<RowDocument>(name);
   return {
     ...createGuard({
-      ...mongoStore(client, rows, toMs(options.lockTimeout ?? "3s")),
+      ...mongoStore(client, rows, toMs(options.lockTimeout ?? defaultLockTimeout)),
       ...(options.remember && { results: resultsIn(rows) }),
     }),
     async migrate() {

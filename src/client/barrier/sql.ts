@@ -5,7 +5,7 @@
 import { type Duration, toSeconds } from "../duration.js";
 import { invalidInput, TandemError } from "../errors.js";
 import type { BarrierKey, BarrierRows } from "./core.js";
-import { type BarrierResults, type BarrierStore, createGuard, type Guard } from "./guard.js";
+import { type BarrierResults, type BarrierStore, createGuard, defaultLockTimeout, type Guard } from "./guard.js";
 import { mysqlDialect } from "./mysqldialect.js";
 import { postgresDialect } from "./pgdialect.js";
 
@@ -43,7 +43,8 @@ export interface SqlBarrierOptions {
   readonly table?: string;
   /**
    * Longest wait for another delivery's transaction; then the answer is 425 and the coordinator asks again. Whole
-   * seconds, 1–3,600; default 3 s. Applies to the barrier's own statements only.
+   * seconds, 1–3,600; default 2 s, for a coordinator hangs up after 3 s unless `requestTimeout` says otherwise. Applies
+   * to the barrier's own statements only.
    */
   readonly lockTimeout?: Duration;
   /**
@@ -76,7 +77,7 @@ export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): S
 }
 
 function lockSeconds(options: SqlBarrierOptions): number {
-  const seconds = toSeconds(options.lockTimeout ?? "3s");
+  const seconds = toSeconds(options.lockTimeout ?? defaultLockTimeout);
   if (seconds >= 1 && seconds <= 3_600) return seconds;
   throw invalidInput(`lockTimeout of ${seconds} s is not within 1–3,600 s`);
 }

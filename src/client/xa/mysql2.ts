@@ -28,11 +28,12 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
     },
     take: (row) =>
       library.transaction(async (connection) => {
-        const sql = library.statements(connection);
-        await hastyRows(dialect, sql).insertIgnore(row);
-        return dialect.rows(sql).reason(row);
+        const rows = hastyRows(dialect, library.statements(connection));
+        await rows.insertIgnore(row);
+        return rows.reason(row);
       }),
-    reason: (row) => library.transaction((connection) => dialect.rows(library.statements(connection)).reason(row)),
+    reason: (row) =>
+      library.transaction((connection) => hastyRows(dialect, library.statements(connection)).reason(row)),
     async prepared() {
       const [found] = await pool.query<RowDataPacket[]>("xa recover");
       // `xa start 'x'` makes format 1 without a branch qualifier; all else is another program's.

@@ -51,11 +51,11 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
     },
     take: (row) =>
       library.transaction(async (client) => {
-        const sql = library.statements(client);
-        await hastyRows(dialect, sql).insertIgnore(row);
-        return dialect.rows(sql).reason(row);
+        const rows = hastyRows(dialect, library.statements(client));
+        await rows.insertIgnore(row);
+        return rows.reason(row);
       }),
-    reason: (row) => library.transaction((client) => dialect.rows(library.statements(client)).reason(row)),
+    reason: (row) => library.transaction((client) => hastyRows(dialect, library.statements(client)).reason(row)),
     async prepared() {
       const { rows } = await pool.query<{ gid: string }>(
         "select gid from pg_prepared_xacts where database = current_database() order by prepared",

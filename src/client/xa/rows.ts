@@ -4,15 +4,21 @@ import type { BarrierRows } from "../barrier/core.js";
 import type { SqlDialect, SqlTx } from "../barrier/sql.js";
 import { TandemError } from "../errors.js";
 
-/** Rows whose insertion waits three seconds at most for another delivery of the branch: then it is `Ongoing`. */
-export function hastyRows(dialect: SqlDialect, tx: SqlTx): Pick<BarrierRows, "insertIgnore"> {
+/** Less than the three seconds after which a coordinator gives a call up. */
+const waitSeconds = 2;
+
+/** Rows whose statements wait for another session of the branch for two seconds at most: then it is `Ongoing`. */
+export function hastyRows(dialect: SqlDialect, tx: SqlTx): BarrierRows {
+  const rows = dialect.rows(tx);
+  const hasty = async <T>(statement: () => Promise<T>): Promise<T> => {
+    try {
+      return await dialect.underLockTimeout(tx, waitSeconds, statement);
+    } catch (error) {
+      throw error instanceof TandemError ? error : dialect.explain(error);
+    }
+  };
   return {
-    async insertIgnore(row) {
-      try {
-        return await dialect.underLockTimeout(tx, 3, () => dialect.rows(tx).insertIgnore(row));
-      } catch (error) {
-        throw error instanceof TandemError ? error : dialect.explain(error);
-      }
-    },
+    insertIgnore: (row) => hasty(() => rows.insertIgnore(row)),
+    reason: (key) => hasty(() => rows.reason(key)),
   };
 }

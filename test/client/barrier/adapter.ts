@@ -51,6 +51,21 @@ export function adapterConformance<Tx>(adapter: () => Adapter<Tx>): void {
     expect((await impatient.run(compensation("slow"), async () => {})).kind).toBe("executed");
   });
 
+  it("answers ongoing, with its defaults, before a coordinator hangs up after three seconds", async () => {
+    const { guard } = adapter();
+    const [inside, end] = [gate(), gate()];
+    const slow = guard.run(action("patient"), async () => {
+      inside.open();
+      await end.opened;
+    });
+    await inside.opened;
+    const began = performance.now();
+    await expect(guard.run(action("patient"), async () => {})).rejects.toThrow(Ongoing);
+    expect(performance.now() - began).toBeLessThan(2_900);
+    end.open();
+    await slow;
+  });
+
   it("leaves commit and rollback to the owner of the transaction", async () => {
     const { guard, begin, rows } = adapter();
     const first = await begin();

@@ -159,6 +159,21 @@ describe.runIf(here)("XA over MariaDB and Postgres", () => {
     expect(await ask("/from", "a'b", "commit")).toBe(500);
   });
 
+  it("asks again when a commit finds no branch, and the row that would tell is held by another session", async () => {
+    const holder = await mysql.getConnection();
+    await holder.query("xa start 'other'");
+    await holder.query(
+      `insert into barrier (trans_type, gid, branch_id, op, barrier_id, reason)
+       values ('xa', 'held', '01', 'action', '01', 'action')`,
+    );
+    const began = performance.now();
+    const answer = await fetch(`${url}/from?gid=held&trans_type=xa&branch_id=01&op=commit`, { method: "POST" });
+    expect([answer.status, performance.now() - began < 2_900]).toEqual([425, true]);
+    await holder.query("xa end 'other'");
+    await holder.query("xa rollback 'other'");
+    holder.destroy();
+  });
+
   it("refuses a branch that starts after it was rolled back", async () => {
     const gid = "late-starter";
     const query = `gid=${gid}&trans_type=xa&branch_id=01`;

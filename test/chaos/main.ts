@@ -1,7 +1,8 @@
 /**
  * `npm run chaos`: a cluster of three real processes, a real database and NATS, under load, through faults of every
  * kind; then everything that was acknowledged is followed to its end and the bank is counted. Prints what was hit and
- * fails below its floors: a run without faults at work is no proof. `--help` lists the numbers.
+ * fails below its floors: a run without faults at work is no proof. `--help` lists the numbers; `--together` is the
+ * other campaign, in which all faults strike at once.
  */
 import { parseArgs } from "node:util";
 import { openBank } from "../cluster/bank.js";
@@ -9,6 +10,7 @@ import { type Fleet, startFleet } from "../cluster/fleet.js";
 import { judgeAll, startLoad } from "../cluster/load.js";
 import { type Testimony, watchCommits } from "../cluster/witness.js";
 import { type Hit, kill, restartMysql, restartNats, rollingRestart, type Scene, stop } from "./faults.js";
+import { together } from "./together.js";
 
 const { values } = parseArgs({
   options: {
@@ -20,13 +22,16 @@ const { values } = parseArgs({
     lease: { type: "string", default: "3000" },
     clients: { type: "string", default: "16" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    together: { type: "boolean", default: false },
+    minutes: { type: "string", default: "15" },
     help: { type: "boolean", default: false },
   },
 });
 
 if (values.help) {
   process.stdout.write(
-    "npm run chaos -- [--kills N] [--stops N] [--nats N] [--mysql N] [--rolling N] [--lease MS] [--clients N] [--seed N]\n",
+    "npm run chaos -- [--kills N] [--stops N] [--nats N] [--mysql N] [--rolling N] [--lease MS] [--clients N] [--seed N]\n" +
+      "npm run chaos -- --together [--minutes N] [--lease MS] [--clients N] [--seed N]: all faults at once, all patterns\n",
   );
   process.exit(0);
 }
@@ -123,16 +128,30 @@ async function run(fleet: Fleet): Promise<readonly string[]> {
   return complaints;
 }
 
-process.stdout.write(`seed ${values.seed}, lease ${values.lease} ms\n`);
-const fleet = await startFleet({ names: ["a", "b", "c"], leaseMs: Number(values.lease) });
-let complaints: readonly string[];
-try {
-  complaints = await run(fleet);
-} catch (error) {
-  complaints = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
-  process.stdout.write(`logs: ${fleet.nodes.map(({ log }) => log).join(" ")}\n`);
+/** One fault after the other. */
+async function oneByOne(): Promise<readonly string[]> {
+  const fleet = await startFleet({ names: ["a", "b", "c"], leaseMs: Number(values.lease) });
+  try {
+    return await run(fleet);
+  } catch (error) {
+    process.stdout.write(`logs: ${fleet.nodes.map(({ log }) => log).join(" ")}\n`);
+    throw error;
+  } finally {
+    await fleet.close();
+  }
 }
-await fleet.close();
+
+function allAtOnce(): Promise<readonly string[]> {
+  const { minutes, clients, lease, seed } = values;
+  const say = (line: string) => void process.stdout.write(`${line}\n`);
+  const random = dice(Number(seed));
+  return together({ minutes: Number(minutes), clients: Number(clients), leaseMs: Number(lease), random, say });
+}
+
+process.stdout.write(`seed ${values.seed}, lease ${values.lease} ms\n`);
+const complaints = await (values.together ? allAtOnce() : oneByOne()).catch((error: unknown) => [
+  error instanceof Error ? (error.stack ?? error.message) : String(error),
+]);
 for (const complaint of complaints.slice(0, 50)) process.stdout.write(`VIOLATION ${complaint}\n`);
 process.stdout.write(complaints.length === 0 ? "chaos: 0 violations\n" : `chaos: ${complaints.length} violations\n`);
 process.exit(complaints.length === 0 ? 0 : 1);

@@ -56,14 +56,14 @@ export interface Fleet {
 export interface FleetOptions {
   readonly names: readonly string[];
   readonly leaseMs: number;
-  /** Ports in place of the servers' own, by name of the node: lines that a test can cut. */
+  /**
+   * Ports in place of the servers' own, by name of the node: lines that a test can cut. `node` is where the node
+   * for the others; `host`: under which loopback address they reach it there.
+   */
   readonly lines?: (
     name: string,
-    servers: { readonly mysql: number; readonly nats: number },
-  ) => Promise<{
-    readonly mysql: number;
-    readonly nats: number;
-  }>;
+    servers: { readonly mysql: number; readonly nats: number; readonly node: number },
+  ) => Promise<{ readonly mysql: number; readonly nats: number; readonly host?: string }>;
 }
 
 const built = resolve("dist/cluster/main.js");
@@ -77,14 +77,14 @@ export async function startFleet({ names, leaseMs, lines }: FleetOptions): Promi
   const nodes: Node[] = [];
   for (const name of names) {
     const [httpPort, grpcPort, advertised] = [await freePort(), await freePort(), await freePort()];
-    const servers = { mysql: mysql.port, nats: nats.port };
-    const at = (await lines?.(name, servers)) ?? servers;
+    const servers = { mysql: mysql.port, nats: nats.port, node: advertised };
+    const at: Awaited<ReturnType<NonNullable<typeof lines>>> = (await lines?.(name, servers)) ?? servers;
     const [store, hub] = [new URL(database.url), new URL(nats.url)];
     store.port = `${at.mysql}`;
     hub.port = `${at.nats}`;
     const flags = ["--store", store.href, "--cluster", hub.href, "--node", name];
     const ports = ["--http-port", `${httpPort}`, "--grpc-port", `${grpcPort}`];
-    const args = [...flags, ...ports, "--advertise", `http://127.0.0.1:${advertised}`];
+    const args = [...flags, ...ports, "--advertise", `http://${at.host ?? "127.0.0.1"}:${advertised}`];
     const environment = { TANDEM_CLUSTER_SECRET: "of the test", TANDEM_CLUSTER_LEASE_MS: `${leaseMs}` };
     nodes.push(makeNode(name, join(folder, `${name}.log`), httpPort, grpcPort, args, environment));
   }

@@ -11,8 +11,8 @@ export interface CutLine {
   close(): Promise<void>;
 }
 
-/** Listens on a free port and passes everything to `port`. */
-export async function startProxy(port: number): Promise<CutLine> {
+/** Listens on a free port, or at an address of its own, and passes everything to `port`. */
+export async function startProxy(port: number, at = { host: "127.0.0.1", port: 0 }): Promise<CutLine> {
   const sockets = new Set<Socket>();
   let isCut = false;
   const keep = (socket: Socket) => {
@@ -33,7 +33,7 @@ export async function startProxy(port: number): Promise<CutLine> {
     near.on("close", () => far.destroy());
     far.on("close", () => near.destroy());
   });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  await new Promise<void>((done) => server.listen(at.port, at.host, done));
   const address = server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,

@@ -57,8 +57,8 @@ export interface FleetOptions {
   readonly names: readonly string[];
   readonly leaseMs: number;
   /**
-   * Ports in place of the servers' own, by name of the node: lines that a test can cut. `node` is where the node
-   * for the others; `host`: under which loopback address they reach it there.
+   * Ports in place of the servers' own, by name of the node: lines that a test can cut. `node`: where the node listens
+   * for the others. `host`: under which loopback address they reach it there.
    */
   readonly lines?: (
     name: string,

@@ -52,7 +52,7 @@ const submission = shape({
     branchHeaders: optional(texts),
     concurrent: flag,
   }),
-  steps: listOf(shape({ action: text, compensate: text, payload: bytes })),
+  steps: listOf(shape({ action: text, compensate: text, payload: bytes, headers: optional(texts) })),
   queryPrepared: text,
   customData: text,
   digest: text,
@@ -64,6 +64,7 @@ const registration = shape({
   branchId: text,
   ops: listOf(shape({ op: text, url: text, status })),
   payload: bytes,
+  headers: optional(texts),
   executorId: optional(text),
 });
 

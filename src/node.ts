@@ -12,6 +12,7 @@ import { packageVersion } from "./cli/version.js";
 import { systemClock } from "./clock.js";
 import type { Config, Shown } from "./config/config.js";
 import { masked, type StoreChoice } from "./config/store.js";
+import type { TargetSettings } from "./config/targets.js";
 import { Engine } from "./engine/engine.js";
 import type { EngineSettings } from "./engine/services.js";
 import { Arriving } from "./gateway/arriving.js";
@@ -214,8 +215,21 @@ function callerOptions(config: Config, own: readonly string[]): CallerOptions {
     ownAddresses: () => own,
     connectionsPerOrigin: config.limits.load.callsPerParticipant,
     ...(localhostAs && { localhostAs }),
-    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), targets },
+    tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), targets: eachOf(targets, "tls") },
+    targetHeaders: eachOf(targets, "headers"),
   };
+}
+
+/** One member of what is said of participants, where it is there. */
+function eachOf<K extends keyof TargetSettings>(
+  targets: Readonly<Record<string, TargetSettings>>,
+  member: K,
+): Readonly<Record<string, NonNullable<TargetSettings[K]>>> {
+  const pairs = Object.entries(targets).flatMap(([name, settings]) => {
+    const value = settings[member];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(pairs);
 }
 
 /** Metrics count everything; who is stuck is also told to people. */

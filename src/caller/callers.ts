@@ -3,11 +3,19 @@
  * A new protocol is one folder or file, one kind of URL in `url.ts` and one line in the table below.
  */
 import type { Protocol } from "../core/transaction.js";
-import type { Answer, Call, Callers, Target } from "../ports/caller.js";
+import {
+  type Answer,
+  type Call,
+  type Callers,
+  type HeaderProvider,
+  joinHeaders,
+  type Target,
+} from "../ports/caller.js";
 import { GrpcCaller } from "./grpc/grpc.js";
 import { callHttp } from "./http.js";
 import { createHttp1Exchange } from "./http1/exchange.js";
 import { callNats, type NatsAccess, refuseSubject } from "./nats.js";
+import { sendProvided, type TargetHeaders, targetHeaders } from "./provide.js";
 import { Resolver } from "./resolve.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
@@ -38,6 +46,10 @@ export interface CallerOptions {
   readonly tls?: TlsOptions;
   /** For participants at nats://subject; without it there are none. */
   readonly nats?: NatsAccess;
+  /** Added to what is sent to a participant, over what submitters say. */
+  readonly targetHeaders?: TargetHeaders;
+  /** Asked at each call; over everything else. */
+  readonly headers?: HeaderProvider | undefined;
   /** Name to call instead of `localhost` and `127.0.0.1`, for a server inside a container (S-BR-3). Default none. */
   readonly localhostAs?: string;
 }
@@ -48,6 +60,7 @@ const urlsMax = 10_000;
 /** Opens no connection until the first call. */
 export function createCallers(options: CallerOptions = {}): Callers {
   const { strictResults = false, ownAddresses = () => [], localhostAs } = options;
+  const { targetHeaders: byTarget = {} } = options;
   const { connectionsPerOrigin = 256, bodyBytesMax = 1 << 20, idleMs = 4000 } = options;
   const limits = { connectionsPerOrigin, bodyBytesMax, idleMs };
   const tls = tlsProfiles(options.tls ?? {});
@@ -93,7 +106,10 @@ export function createCallers(options: CallerOptions = {}): Callers {
     call: (call, signal) => {
       const url = parse(call.protocol, call.url);
       if (url.kind === "invalid") return Promise.resolve(unknown(url.invalid));
-      return (ways[url.kind] as Way<Reachable>)(url, call, signal);
+      const send = (final: Call, until: AbortSignal) => (ways[url.kind] as Way<Reachable>)(url, final, until);
+      const fixed = targetHeaders(byTarget, url);
+      const told = fixed === undefined ? call : { ...call, headers: joinHeaders(call.headers, fixed) };
+      return options.headers === undefined ? send(told, signal) : sendProvided(options.headers, told, signal, send);
     },
     close: async () => {
       overGrpc.close();

@@ -54,6 +54,14 @@ export function checkGid(gid: string): string {
   });
 }
 
+/** A step's own headers as its coordinator takes them: as text, which DTM's server can pass over. */
+export const headersText = ({ headers }: Pick<GlobalOptions, "headers">): string | undefined =>
+  headers && JSON.stringify(headers);
+
+/** Headers of a call that this client makes itself: a step's beat the transaction's, in whatever case they are. */
+export const joinedHeaders = (...all: readonly GlobalOptions["headers"][]): Readonly<Record<string, string>> =>
+  Object.fromEntries(all.flatMap((one = {}) => Object.entries(one).map(([name, text]) => [name.toLowerCase(), text])));
+
 const plainData = "give plain data, without BigInt, functions and cycles";
 
 /** A payload as it is sent: bytes as they are, anything else as JSON text. */

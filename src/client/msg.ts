@@ -10,6 +10,7 @@ import {
   checkGid,
   type GlobalOptions,
   type GlobalState,
+  headersText,
   newGid,
   optionFields,
   payloadOf,
@@ -67,6 +68,7 @@ export interface Msg {
 
 interface Target {
   readonly action: string;
+  readonly headers?: string | undefined;
   readonly payload: string | Uint8Array;
 }
 
@@ -89,9 +91,11 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
     gid,
     to: <In>(target: string | XaStep<In>, payload?: In) =>
       change(() => {
-        const reference = typeof target === "string" ? { url: target } : target;
+        const reference: XaStep<In> = typeof target === "string" ? { url: target } : target;
         // A target without a payload is one that takes none.
-        targets.push({ action: reference.url, payload: payloadOf(payload as In, reference.url, reference) });
+        const { url } = reference;
+        const sent = payloadOf(payload as In, url, reference);
+        targets.push({ action: url, headers: headersText(reference), payload: sent });
       }),
     topic: (name, payload) =>
       change(() => targets.push({ action: `topic://${name}`, payload: payloadOf(payload, `topic ${name}`) })),
@@ -149,7 +153,7 @@ function msgBody(
   return {
     gid,
     trans_type: "msg",
-    steps: targets.map(({ action }) => ({ action })),
+    steps: targets.map(({ payload, ...step }) => step),
     payloads: targets.map(({ payload }) => payload),
     ...(delaySeconds > 0 ? { custom_data: JSON.stringify({ delay: delaySeconds }) } : {}),
     ...(options.concurrent ? { concurrent: true } : {}),

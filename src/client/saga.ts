@@ -7,6 +7,7 @@ import {
   checkGid,
   type GlobalOptions,
   type GlobalState,
+  headersText,
   newGid,
   optionFields,
   payloadOf,
@@ -44,6 +45,7 @@ export interface Saga {
 interface PlannedStep {
   readonly action: string;
   readonly compensate: string;
+  readonly headers: string | undefined;
   readonly payload: string | Uint8Array;
 }
 
@@ -64,7 +66,7 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
       const { action, compensate } = step;
       // A step without a payload is one that takes none.
       const sent = payloadOf(payload as In, `step ${steps.length} (${action})`, step);
-      steps.push({ action, compensate, payload: sent });
+      steps.push({ action, compensate, headers: headersText(step), payload: sent });
       return it;
     },
     parallel(wanted = {}) {
@@ -98,7 +100,7 @@ function sagaBody(
   return {
     gid,
     trans_type: "saga",
-    steps: steps.map(({ action, compensate }) => ({ action, compensate })),
+    steps: steps.map(({ payload, ...step }) => step),
     payloads: steps.map(({ payload }) => payload),
     ...concurrency,
     ...optionFields(api, options),

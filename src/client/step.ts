@@ -4,9 +4,15 @@
 /** Carries a type and nothing else; never present at run time. */
 declare const carried: unique symbol;
 
-/** How a payload becomes bytes where it is not sent as JSON: `grpcStep` and its like give references that have one. */
+/** What every reference may have. */
 interface Encoded<In> {
+  /** How a payload becomes bytes where it is not sent as JSON: `grpcStep` and its like give references that have it. */
   readonly encode?: (input: In) => Uint8Array;
+  /**
+   * Go with every call of this step, undoing and phase two included, over the `headers` of the transaction: a service's
+   * token, say. The coordinator keeps them with the transaction. DTM's own server does not know them.
+   */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The same, and how the answer's bytes become a value. */

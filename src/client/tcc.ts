@@ -6,7 +6,16 @@ import { type Api, type ApiBody, accepted, Rejected } from "./api.js";
 import { callParticipant, type ParticipantAccess } from "./call.js";
 import { currentDelivery } from "./context.js";
 import { Failure, invalidInput, messageOf } from "./errors.js";
-import { checkGid, type GlobalOptions, newGid, optionFields, payloadOf, submitAndWait } from "./global.js";
+import {
+  checkGid,
+  type GlobalOptions,
+  headersText,
+  joinedHeaders,
+  newGid,
+  optionFields,
+  payloadOf,
+  submitAndWait,
+} from "./global.js";
 import type { BranchIdentity } from "./identity.js";
 import type { TccStep } from "./step.js";
 
@@ -67,11 +76,18 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
       await accepted(
         api,
         "registerBranch",
-        { gid, trans_type: "tcc", branch_id: branchId, data, confirm, cancel },
+        { gid, trans_type: "tcc", branch_id: branchId, data, confirm, cancel, headers: headersText(step) },
         { signal },
       );
       // The participant's word is taken for its type; services check their inputs, not their callers' outputs.
-      const call = { url: step.try, branch, body: data, method: "POST", headers, signal } as const;
+      const call = {
+        url: step.try,
+        branch,
+        body: data,
+        method: "POST",
+        headers: joinedHeaders(headers, step.headers),
+        signal,
+      } as const;
       return (await callParticipant(access, call, step)) as Out;
     },
   };

@@ -17,7 +17,7 @@ import {
   type Setting,
 } from "./setting.js";
 import { masked, type StoreChoice, type StoreTls, storeOfDriver, storeOfUrl } from "./store.js";
-import { type TargetTls, targetsOf } from "./targets.js";
+import { type TargetSettings, targetsOf } from "./targets.js";
 
 /** Loads past which new work is refused or held back (architecture 6). */
 export interface LoadLimits {
@@ -56,8 +56,8 @@ export interface Config {
     readonly cert: string;
     readonly key: string;
     readonly localhostAs: string;
-    /** By "host" or "host:port"; what stands here counts alone for that participant. */
-    readonly targets: Readonly<Record<string, TargetTls>>;
+    /** By "host" or "host:port"; the certificates here count alone for that participant. */
+    readonly targets: Readonly<Record<string, TargetSettings>>;
   };
   readonly cluster: ClusterConfig | undefined;
   /** Of a store that several nodes may use, also by a node alone. */
@@ -298,7 +298,7 @@ function readNamed(draft: Draft, file: string, place: string, needs: string): st
   }
 }
 
-function participantTargets(draft: Draft): Readonly<Record<string, TargetTls>> {
+function participantTargets(draft: Draft): Readonly<Record<string, TargetSettings>> {
   const file = draft.values["Participants.TargetsFile"];
   if (file === "") return {};
   const content = readNamed(draft, file, origin(draft, "Participants.TargetsFile"), "a YAML file");

@@ -147,7 +147,8 @@ const surroundings = {
   "Participants.CertFile": text("", { about: "PEM file of the client certificate shown to participants." }),
   "Participants.KeyFile": text("", { about: "PEM file of the key of that certificate." }),
   "Participants.TargetsFile": text("", {
-    about: "YAML file of single participants, HOST or HOST:PORT, each with a CaFile, CertFile and KeyFile of its own.",
+    about:
+      "YAML file of single participants, HOST or HOST:PORT, each with CaFile, CertFile, KeyFile, Headers of its own.",
   }),
   "Participants.LocalhostAs": text(
     "",

@@ -22,6 +22,7 @@ export interface NewOp {
   readonly payload: Uint8Array;
   /** Other than `prepared` only for the steps that a workflow reports. */
   readonly status: OpStatus;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** First event of every journal: the submission itself, written once and never again. */

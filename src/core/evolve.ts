@@ -72,6 +72,7 @@ function bornOp(op: NewOp, atMs: number): BranchOp {
     op: op.op,
     url: op.url,
     payload: op.payload,
+    headers: op.headers,
     status: op.status,
     startedAtMs: undefined,
     tries: undefined,

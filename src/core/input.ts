@@ -11,6 +11,8 @@ export interface Step {
   /** Empty for a msg. */
   readonly compensate: string;
   readonly payload: Uint8Array;
+  /** Go with every call of this step. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A transaction as a client describes it in prepare, submit or prepareWorkflow. */
@@ -36,6 +38,8 @@ export interface Registration {
   readonly branchId: string;
   readonly ops: readonly { readonly op: string; readonly url: string; readonly status: OpStatus }[];
   readonly payload: Uint8Array;
+  /** Go with every call of this branch; no part of its content (as D2 has it of the transaction's). */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly executorId: string | undefined;
 }
 

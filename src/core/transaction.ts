@@ -64,6 +64,8 @@ export interface BranchOp {
   /** Empty: there is nothing to call, the op succeeds at once (S-BR-1). */
   readonly url: string;
   readonly payload: Uint8Array;
+  /** Of this branch alone, over those of the transaction (`Options.branchHeaders`). */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly status: OpStatus;
   /** When the intent of the first call became durable: from then on the participant may have seen the call (S5). */
   readonly startedAtMs: number | undefined;

@@ -8,6 +8,7 @@ import { systemClock } from "../clock.js";
 import { loadConfig } from "../config/config.js";
 import { createLog } from "../log.js";
 import { engineSettings } from "../node.js";
+import type { HeaderProvider } from "../ports/caller.js";
 import { openEmbedded } from "../stores.js";
 import { embeddedCoordinator } from "./coordinator.js";
 
@@ -19,7 +20,15 @@ export interface EmbeddedOptions {
   readonly retryIntervalSeconds?: number;
   /** By which participants at `nats://subject` are called. It stays open. Subjects below `tandem` are refused. */
   readonly nats?: NatsConnection;
+  /**
+   * Says which headers a call to a participant carries besides those of its transaction and step, a token for instance;
+   * asked at each call of the coordinator, tries again and phase two included. What it says wins. While it throws or
+   * rejects, the call waits for its next try.
+   */
+  readonly headers?: HeaderProvider;
 }
+
+export type { Call, HeaderProvider } from "../ports/caller.js";
 
 /** A coordinator to make a client with: `createClient({ endpoints: [embedded.endpoint] })`. */
 export interface Embedded extends AsyncDisposable {
@@ -50,8 +59,9 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     stuck: ({ gid, branch, error }: { gid: string; branch: string; error: string }) =>
       log.warn("branch does not get through", { gid, branch, error }),
   };
-  const { nats } = options;
-  const callers = createCallers(nats === undefined ? {} : { nats: { connection: () => nats, prefix: "tandem" } });
+  const { nats, headers } = options;
+  const access = nats && { connection: () => nats, prefix: "tandem" };
+  const callers = createCallers({ headers, ...(access && { nats: access }) });
   const ports = { store, keyValues, callers, clock: systemClock(), random: Math.random, observer, log };
   const coordinator = embeddedCoordinator(ports, engineSettings(config));
   const end = async (graceMs: number) => {

@@ -3,15 +3,16 @@
  * transaction, to keep memory within its limit.
  */
 import type { Event } from "../core/event.js";
-import type { Submission } from "../core/input.js";
-import type { Transaction } from "../core/transaction.js";
+import type { Step, Submission } from "../core/input.js";
+import type { BranchOp, Transaction } from "../core/transaction.js";
 
 /** Bytes of an event besides its payloads and texts. */
 const eventBytes = 160;
 
 /** What a submission holds in memory, roughly. */
 export function submissionBytes({ steps, customData }: Submission): number {
-  return steps.reduce((sum, { payload }) => sum + payload.length + eventBytes, 1000 + customData.length);
+  const stepBytes = ({ payload, headers }: Step) => payload.length + headerBytes(headers) + eventBytes;
+  return steps.reduce((sum, step) => sum + stepBytes(step), 1000 + customData.length);
 }
 
 /** An estimate from above of what these events take in a packet. */
@@ -20,19 +21,20 @@ export function commitBytes(events: readonly Event[]): number {
   for (const event of events) {
     sum += eventBytes;
     if (event.kind === "created" || event.kind === "branchRegistered")
-      for (const { payload, url } of event.ops) sum += payload.length + url.length + 64;
+      for (const { payload, url, headers } of event.ops) sum += payload.length + url.length + headerBytes(headers) + 64;
     if (event.kind === "created") sum += event.customData.length * 3 + headerBytes(event.options.branchHeaders);
   }
   return sum;
 }
 
-/** What a transaction holds of its client's bytes. Ops that share a payload hold it once. */
+/** What a transaction holds of its client's bytes. Ops that share a payload or headers hold them once. */
 export function transactionBytes({ ops, customData, options }: Transaction): number {
   let sum = customData.length + headerBytes(options.branchHeaders);
-  let last: Uint8Array | undefined;
-  for (const { url, payload } of ops) {
-    sum += url.length + (payload === last ? 0 : payload.length);
-    last = payload;
+  let last: Pick<BranchOp, "payload" | "headers"> | undefined;
+  for (const op of ops) {
+    sum += op.url.length + (op.payload === last?.payload ? 0 : op.payload.length);
+    sum += op.headers === last?.headers ? 0 : headerBytes(op.headers);
+    last = op;
   }
   return sum;
 }

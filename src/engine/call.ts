@@ -2,8 +2,8 @@
  * A transaction's op as a call to a participant.
  */
 import type { Alert } from "../core/draft.js";
-import { CHECK, requestTimeoutMs, type Transaction } from "../core/transaction.js";
-import type { Call } from "../ports/caller.js";
+import { type BranchOp, CHECK, requestTimeoutMs, type Transaction } from "../core/transaction.js";
+import { type Call, joinHeaders } from "../ports/caller.js";
 import type { StuckBranch } from "../ports/observer.js";
 
 const nothing = new Uint8Array(0);
@@ -11,12 +11,12 @@ const noHeaders: Call["headers"] = {};
 
 /** What the participant of an op, or (CHECK) the initiator, is told. */
 export function callOf(tx: Transaction, index: number): Call {
-  const { branchId, op, url, payload } = index === CHECK ? checkOf(tx) : tx.ops[index]!;
+  const { branchId, op, url, payload, headers } = index === CHECK ? checkOf(tx) : tx.ops[index]!;
   return {
     gid: tx.gid,
     type: tx.type,
     protocol: tx.protocol,
-    headers: tx.options.branchHeaders ?? noHeaders,
+    headers: headersOf(tx, headers),
     timeoutMs: requestTimeoutMs(tx),
     branchId,
     op,
@@ -25,7 +25,12 @@ export function callOf(tx: Transaction, index: number): Call {
   };
 }
 
-function checkOf(tx: Transaction): Pick<Call, "branchId" | "op" | "url" | "payload"> {
+function headersOf({ options }: Transaction, own: BranchOp["headers"]): Call["headers"] {
+  const common = options.branchHeaders ?? noHeaders;
+  return own === undefined ? common : joinHeaders(common, own);
+}
+
+function checkOf(tx: Transaction): Pick<BranchOp, "branchId" | "op" | "url" | "payload" | "headers"> {
   const input = tx.type === "workflow" ? workflowInput(tx.customData) : { op: "msg", payload: nothing };
   return { branchId: "00", url: tx.queryPrepared, ...input };
 }

@@ -18,6 +18,19 @@ export interface Call {
   readonly timeoutMs: number;
 }
 
+/** The headers of `under` and `over`; a name that both have, in whatever case, is `over`'s. */
+export function joinHeaders(under: Call["headers"], over: Call["headers"]): Call["headers"] {
+  const names = new Set(Object.keys(over).map((name) => name.toLowerCase()));
+  const kept = Object.entries(under).filter(([name]) => !names.has(name.toLowerCase()));
+  return { ...Object.fromEntries(kept), ...over };
+}
+
+/**
+ * Says which headers a call carries besides its own, a participant's token for instance; asked at each call, tries
+ * again included. What it says beats what submitters said. While it throws, the call waits for its next try.
+ */
+export type HeaderProvider = (call: Call) => Call["headers"] | Promise<Call["headers"]>;
+
 /** What a participant answered. */
 export interface Answer {
   readonly outcome: Outcome;

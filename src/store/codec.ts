@@ -9,7 +9,7 @@ import type { JournalRow } from "../core/evolve.js";
 import type { Head } from "../core/head.js";
 import type { Defaults, Executor, Options, Parked, Tries } from "../core/transaction.js";
 import { type Formats, formats, inWords, knows } from "../ports/format.js";
-import { bytes, list, optional, plain, type RecordShape, record, type Shape, texts } from "./shape.js";
+import { bytes, list, optional, plain, type RecordShape, record, type Shape, sparing, texts } from "./shape.js";
 
 /** Newest format of this program: the first byte of what an embedded store writes, and the marker of new stores. */
 export const formatVersion = formats.newest;
@@ -43,7 +43,16 @@ const options = record<Options>({
   concurrent: flag,
 });
 const defaults = record<Defaults>({ timeoutToFailMs: count, requestTimeoutMs: count, retryIntervalMs: count });
-const newOp = record<NewOp>({ branchId: text, op: text, url: text, payload: bytes, status: plain<NewOp["status"]>() });
+const newOp = sparing(
+  record<NewOp>({
+    branchId: text,
+    op: text,
+    url: text,
+    payload: bytes,
+    status: plain<NewOp["status"]>(),
+    headers: optional(texts),
+  }),
+);
 const executor = record<Executor>({ id: text, leaseMs: count, untilMs: count });
 const parked = record<Parked>({ sinceMs: count, by: text, reason: text });
 const tries = record<Tries>({

@@ -60,6 +60,17 @@ export interface RecordShape<T> extends Shape<T> {
 /** One shape per field; the compiler asks for every field, the order of naming is the order of storing. */
 export type Fields<T> = { readonly [K in keyof T]-?: Shape<T[K]> };
 
+/** The same without what is absent at the end: a field that few values have costs the others nothing. */
+export function sparing<T>(shape: RecordShape<T>): Shape<T> {
+  return {
+    write: (value) => {
+      const values = shape.write(value);
+      return values.slice(0, values.findLastIndex((one) => one !== null) + 1);
+    },
+    read: shape.read,
+  };
+}
+
 /** An object as the array of its fields' values. */
 export function record<T extends object>(fields: Fields<T>): RecordShape<T> {
   const names = Object.keys(fields) as (keyof T)[];

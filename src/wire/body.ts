@@ -14,6 +14,8 @@ export interface StepBody {
   readonly action: string;
   readonly compensate: string;
   readonly payload: Uint8Array | undefined;
+  /** Not yet looked at (`readOwnHeaders`). */
+  readonly headers?: unknown;
 }
 
 /** Options as sent; 0 = not given. */
@@ -86,6 +88,7 @@ export function readSteps(steps: readonly unknown[] | undefined, limits: BodyLim
     return {
       action: readText(fields, "action", `steps[${i}].action`),
       compensate: readText(fields, "compensate", `steps[${i}].compensate`),
+      headers: fields.headers,
       payload: data === "" ? undefined : payloadOf(`steps[${i}].data`, data, limits),
     };
   });

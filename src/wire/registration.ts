@@ -1,11 +1,12 @@
 /**
- * registerBranch: a flat object of texts (S-HTTP-60…64) as a branch with its ops in stored order. Over gRPC the same
- * members come in `Data`, the payload beside them.
+ * registerBranch: a flat object of texts (S-HTTP-60…64) as a branch with its ops in stored order; only `headers` may be
+ * an object. Over gRPC the same members come in `Data`, the payload beside them.
  */
 import type { Registration } from "../core/input.js";
 import type { OpStatus, TransType } from "../core/transaction.js";
 import { bytesOf, checkPayload } from "./body.js";
 import { textMapOf } from "./fields.js";
+import { readOwnHeaders } from "./headers.js";
 import { readName } from "./identifier.js";
 import { invalid } from "./invalid.js";
 import type { InputLimits } from "./limits.js";
@@ -19,11 +20,13 @@ export interface BranchBody {
   /** Remaining members: `confirm`, `cancel`, `url`, `op`, `status`, `executor_id`. */
   readonly data: Readonly<Record<string, string | undefined>>;
   readonly payload: Uint8Array;
+  /** Not yet looked at (`readOwnHeaders`). */
+  readonly headers?: unknown;
 }
 
 /** The members of a JSON body as a branch: texts, but for `data`, which may be bytes. Names are in lower case. */
 export function branchBodyOf(fields: object): BranchBody {
-  const { data, ...texts } = fields as { readonly data?: unknown };
+  const { data, headers, ...texts } = fields as { readonly data?: unknown; readonly headers?: unknown };
   const members: Readonly<Record<string, string | undefined>> = textMapOf(texts, "");
   return {
     gid: members.gid ?? "",
@@ -31,6 +34,7 @@ export function branchBodyOf(fields: object): BranchBody {
     branchId: members.branch_id ?? "",
     data: members,
     payload: bytesOf("data", data ?? ""),
+    headers,
   };
 }
 
@@ -43,6 +47,7 @@ export function readRegistration(body: BranchBody, limits: InputLimits): Registr
     branchId: readName("branch_id", body.branchId),
     ops: readOps(type, body.data, limits),
     payload: checkPayload("data", body.payload, limits),
+    headers: readOwnHeaders(body.headers, "headers", limits),
     executorId: executorId === undefined || executorId === "" ? undefined : readName("executor_id", executorId),
   };
 }

@@ -8,7 +8,7 @@ import { type Options, type Protocol, type TransType, transTypes } from "../core
 import type { OptionsBody, TransactionBody } from "./body.js";
 import { readCustomData } from "./customdata.js";
 import { digestOf } from "./digest.js";
-import { readHeaders } from "./headers.js";
+import { readHeaders, readOwnHeaders } from "./headers.js";
 import { readName } from "./identifier.js";
 import { classOf, InvalidInput, invalid } from "./invalid.js";
 import { type InputLimits, leaseMaxS } from "./limits.js";
@@ -61,10 +61,11 @@ function readSteps(body: TransactionBody, type: "saga" | "msg", limits: InputLim
   const payloads = own.length === 0 ? body.payloads : [...body.payloads, ...own];
   if (payloads.length !== steps.length)
     throw invalid("payloads", `${payloads.length} payloads for ${steps.length} steps`, "one for each step");
-  return steps.map(({ action, compensate }, i) => {
+  return steps.map(({ action, compensate, headers: sent }, i) => {
     checkAction(`steps[${i}].action`, action, type, limits);
     if (type === "saga") checkUrlText(`steps[${i}].compensate`, compensate, limits);
-    return { action, compensate: type === "saga" ? compensate : "", payload: payloads[i]! };
+    const headers = readOwnHeaders(sent, `steps[${i}].headers`, limits);
+    return { action, compensate: type === "saga" ? compensate : "", payload: payloads[i]!, headers };
   });
 }
 

@@ -9,6 +9,10 @@ const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE----
 /** Files of single participants, good and bad. */
 const targetFiles: Readonly<Record<string, string>> = {
   "targets.yml": "Bank.example:8443:\n  CaFile: ca.pem\n'[::1]':\n  CertFile: ca.pem\n  KeyFile: ca.pem\n",
+  "headers.yml":
+    "bank.example:\n  Headers:\n    Authorization: Bearer a:b\n    x-a: '1'\nnow.example:\n  CaFile: ca.pem\n  Headers: { a: b }\n",
+  "badheaders.yml":
+    "a.example:\n  Headers: x\nb.example:\n  Headers: { a: 1 }\nc.example:\n  Headers:\n    host: x\nd.example:\n  Headers: { a: ä }\n",
   "broken.yml": "a: [",
   "list.yml": "- bank.example",
   "names.yml": "https://bank.example/x:\n  CaFile: ca.pem\nbank.example: ca.pem\n",
@@ -70,19 +74,33 @@ describe("configuration", () => {
   it("has certificates of single participants from a file of their own", () => {
     const { config } = load({ file: "Participants: { TargetsFile: targets.yml }" });
     expect(config.participants.targets).toEqual({
-      "bank.example:8443": { ca: certificate },
-      "[::1]": { cert: certificate, key: certificate },
+      "bank.example:8443": { tls: { ca: certificate } },
+      "[::1]": { tls: { cert: certificate, key: certificate } },
     });
     const problems = (name: string) => problemsOf({ file: `Participants: { TargetsFile: ${name} }` }).join("\n");
     expect(problems("none.yml")).toMatch(/conf.yml:1: Participants.TargetsFile: 'none.yml' cannot be read .*ENOENT/);
     expect(problems("broken.yml")).toMatch(/^broken.yml:1: /);
     expect(problems("list.yml")).toMatch(/^list.yml:1: is no mapping/);
     expect(problems("names.yml")).toMatch(
-      /^names.yml:1: https:.*: is no participant; .*\nnames.yml:3: bank.example: needs CaFile, CertFile, KeyFile below it/,
+      /^names.yml:1: https:.*: is no participant; .*\nnames.yml:3: bank.example: needs CaFile, CertFile, KeyFile, Headers below it/,
     );
     expect(problems("keys.yml")).toMatch(
       /CaFil: no such key; did you mean CaFile\?\n.*KeyFile: needs the name of a PEM file\n.*CertFile: 'no.pem' cannot/,
     );
+  });
+
+  it("has headers of single participants from the same file, which say nothing about their certificates", () => {
+    const { config } = load({ file: "Participants: { TargetsFile: headers.yml }" });
+    expect(config.participants.targets).toEqual({
+      "bank.example": { headers: { Authorization: "Bearer a:b", "x-a": "1" } },
+      "now.example": { tls: { ca: certificate }, headers: { a: "b" } },
+    });
+    expect(problemsOf({ file: "Participants: { TargetsFile: badheaders.yml }" })).toEqual([
+      "badheaders.yml:1: a.example: Headers: needs a text; numbers and the like in quotes",
+      "badheaders.yml:3: b.example: Headers: a: needs a text; numbers and the like in quotes",
+      expect.stringMatching(/^badheaders.yml:5: c.example: Headers: headers: 'host' met/),
+      expect.stringMatching(/^badheaders.yml:8: d.example: Headers: headers 'a': a control or non-ASCII/),
+    ]);
   });
 
   it("has the limits that clients can rely on", () => {

@@ -25,7 +25,14 @@ const options = fc.record({
   branchHeaders: maybe(fc.dictionary(text, text, { noNullPrototype: true })),
   concurrent: fc.boolean(),
 });
-const newOp = fc.record({ branchId: text, op: text, url: text, payload: fc.uint8Array(), status: opStatus });
+const newOp = fc.record({
+  branchId: text,
+  op: text,
+  url: text,
+  payload: fc.uint8Array(),
+  status: opStatus,
+  headers: maybe(fc.dictionary(text, text, { noNullPrototype: true })),
+});
 const executor = fc.record({ id: text, leaseMs: fc.nat(), untilMs: time });
 const parked = fc.record({ sinceMs: time, by: text, reason: text });
 const tries = fc.record({
@@ -158,6 +165,14 @@ describe("the stored format", () => {
     expect(headCodec.decode(later)).toStrictEqual(value);
     const earlier = rewritten(headCodec.encode(value), (fields) => fields.slice(0, -1));
     expect(headCodec.decode(earlier)).toStrictEqual({ ...value, endedAtMs: undefined });
+  });
+
+  it("stores an op without headers as the builds before them did, and one with headers so that they can read it", () => {
+    const stored = (headers: Record<string, string> | undefined) =>
+      unpack(rowCodec.encode(new Teller().tell("g", { ops: [{ ...someOp(0), headers }] }).created().row).subarray(1));
+    const opIn = (row: unknown) => JSON.stringify(row).match(/\["01","action".*?"prepared"(.*?)\]\]/)?.[1];
+    expect(opIn(stored(undefined))).toBe("");
+    expect(opIn(stored({ "x-token": "t" }))).toBe(',["x-token","t"');
   });
 
   it("says what cannot be read when bytes are broken", () => {

@@ -9,12 +9,14 @@ import type { Reply, Request } from "../../src/core/input.js";
 import { formats } from "../../src/ports/format.js";
 import { saga } from "../engine/harness.js";
 
-const submission = saga(["http://p.test/1"], { timeoutToFailS: 7, branchHeaders: { a: "b" } });
+const plain = saga(["http://p.test/1"], { timeoutToFailS: 7, branchHeaders: { a: "b" } });
+const submission = { ...plain, steps: plain.steps.map((step) => ({ ...step, headers: { c: "d" } })) };
 const registration = {
   type: "tcc",
   branchId: "01",
   ops: [{ op: "confirm", url: "http://p.test/c", status: "prepared" }],
   payload: Buffer.from([0, 255, 1]),
+  headers: { "x-token": "t" },
   executorId: undefined,
 } as const;
 
@@ -109,7 +111,7 @@ describe("messages between nodes", () => {
 });
 
 /** Members that a message may lack. */
-const optional = new Set(["hold", "sliceMs", "lease", "executorId", "branchHeaders", "retryLimit"]);
+const optional = new Set(["hold", "sliceMs", "lease", "executorId", "branchHeaders", "headers", "retryLimit"]);
 
 /** Copies of a value, in each of which one member is gone or of another type. */
 function* brokenCopies(
@@ -125,7 +127,7 @@ function* brokenCopies(
       mayBeAbsent: member === undefined,
     };
     const isPlain = typeof member === "object" && member !== null && Object.getPrototypeOf(member) === Object.prototype;
-    if (!isPlain || name === "branchHeaders") continue;
+    if (!isPlain || /headers$/i.test(name)) continue;
     for (const inner of brokenCopies(member, [...path, name]))
       yield { value: { ...value, [name]: inner.value }, mayBeAbsent: inner.mayBeAbsent };
   }

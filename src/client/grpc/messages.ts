@@ -80,6 +80,7 @@ function branchMessage(body: ApiBody): Buffer {
 
 function addEntries(message: ProtobufWriter, field: number, entries: unknown): void {
   for (const [key, value] of Object.entries(Object(entries ?? {}))) {
+    if (value === undefined) continue;
     message.bytes(field, new ProtobufWriter().text(1, key).text(2, text(value)).finish(), true);
   }
 }

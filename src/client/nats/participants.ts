@@ -1,7 +1,7 @@
 // Participants that listen on NATS subjects: one request, one reply. All processes of a service share a queue group, so
 // each delivery reaches one of them.
 
-import { headers, type Msg, type NatsConnection, type Subscription } from "nats";
+import { headers, Match, type Msg, type NatsConnection, type Subscription } from "nats";
 import { invalidInput } from "../errors.js";
 import type { Route, ServeRoutesOptions } from "../participant/route.js";
 import type { HttpAnswer } from "../result.js";
@@ -56,7 +56,8 @@ export async function serveRoutes(
 }
 
 async function answer(one: Route, message: Msg, { onError }: ServeOptions): Promise<void> {
-  const header = (name: string) => message.headers?.get(name) || undefined;
+  // Names keep their case on the way, unlike those of HTTP and gRPC.
+  const header = (name: string) => message.headers?.get(name, Match.IgnoreCase) || undefined;
   const url = `${one.path}?${queryOf(message)}`;
   const { status, body } = await one.handle({ url, body: message.data, header, ...(onError && { onError }) });
   respond(message, { status, body });

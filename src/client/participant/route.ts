@@ -38,8 +38,8 @@ export interface Route {
   handle(incoming: Incoming): Promise<HttpAnswer>;
 }
 
-/** What a handler gets besides its delivery: the JSON payload, `undefined` where there is none. */
-export type Handler = (delivery: Delivery, payload: unknown) => unknown;
+/** What a handler gets besides its delivery: the JSON payload, `undefined` where there is none; and what came in. */
+export type Handler = (delivery: Delivery, payload: unknown, incoming: Incoming) => unknown;
 
 /** Ops whose refusal means something; from all others a refusal is asked again for ever. */
 const mayRefuse = new Set(["action", "try", "msg"]);
@@ -55,7 +55,7 @@ export function route(path: string, handler: Handler): Route {
       answered(incoming, async () => {
         const delivery = barrierFrom({ url: incoming.url });
         try {
-          return unwrapped(await handling(delivery, async () => handler(delivery, payloadOf(incoming))));
+          return unwrapped(await handling(delivery, async () => handler(delivery, payloadOf(incoming), incoming)));
         } catch (error) {
           throw mustSucceed(delivery.branch, error);
         } finally {

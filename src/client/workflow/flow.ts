@@ -8,7 +8,7 @@ import type { Guard } from "../barrier/guard.js";
 import { callParticipant, type ParticipantAccess } from "../call.js";
 import { handling } from "../context.js";
 import { type Failure, findBranded, invalidInput, isFailure, messageOf, NonDeterminism, Ongoing } from "../errors.js";
-import { payloadOf } from "../global.js";
+import { joinedHeaders, payloadOf } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
 import type { XaStep } from "../step.js";
 import { branchIds } from "../tcc.js";
@@ -252,11 +252,11 @@ class Run {
       branch,
       delivery,
       async call<In, Out>(to: string | XaStep<In, Out>, payload: In, own?: Readonly<Record<string, string>>) {
-        const reference = typeof to === "string" ? { url: to } : to;
+        const reference: XaStep<In, Out> = typeof to === "string" ? { url: to } : to;
         const { url } = reference;
         const body = payloadOf(payload, url, reference);
         if (op === "action") started.called = true;
-        const call = { url, branch, body, headers: { ...headers, ...own }, signal };
+        const call = { url, branch, body, headers: joinedHeaders(headers, reference.headers, own), signal };
         // The participant's word is taken for its type.
         return (await callParticipant(access, call, reference)) as Out;
       },

@@ -37,17 +37,21 @@ export interface XaDatabase<Tx> {
 }
 
 /**
- * A route for an XA branch at `path`. `work` runs in phase one, inside the branch; its value goes to the initiator. An
- * error undoes the branch; throw `Failure` for a refusal. Phase two is answered by the route itself.
+ * A route for an XA branch at `path`. `work` runs in phase one, inside the branch; its value goes to the initiator.
+ * An error undoes the branch; throw `Failure` for a refusal. Phase two is answered by the route itself, and called with
+ * the headers that the initiator's reference names.
  */
 export function xaRoute<Tx>(
   path: string,
   of: { readonly database: XaDatabase<Tx>; readonly client: { readonly api: Api } },
   work: (tx: Tx, payload: unknown, delivery: Delivery) => Promise<unknown>,
 ): Route {
-  return route(path, async (delivery, payload) => {
+  return route(path, async (delivery, payload, { header }) => {
     const { op } = delivery.branch;
-    if (op === "action") return actionPhase(of.database, of.client.api, delivery, (tx) => work(tx, payload, delivery));
+    if (op === "action") {
+      const registered = { headers: header?.("tandem-branch-headers") };
+      return actionPhase(of.database, of.client.api, delivery, registered, (tx) => work(tx, payload, delivery));
+    }
     if (op === "commit") return commitPhase(of.database, delivery);
     if (op === "rollback") return rollbackPhase(of.database, delivery);
     throw new InvalidBranch(`this is the address of an XA branch, not of ${op}`);
@@ -58,6 +62,7 @@ async function actionPhase<Tx>(
   database: XaDatabase<Tx>,
   api: Api,
   delivery: Delivery,
+  registered: { readonly headers: string | undefined },
   work: (tx: Tx) => Promise<unknown>,
 ): Promise<unknown> {
   const { gid, branchId, phase2Url } = delivery.branch;
@@ -67,7 +72,8 @@ async function actionPhase<Tx>(
     const value = await guarded(session, delivery, async () => {
       const done = await work(session.tx);
       // Before prepare: a prepared branch that nobody knows of would hold its locks for ever.
-      await accepted(api, "registerBranch", { gid, trans_type: "xa", branch_id: branchId, url: phase2Url });
+      const body = { gid, trans_type: "xa", branch_id: branchId, url: phase2Url, ...registered };
+      await accepted(api, "registerBranch", body);
       return done;
     });
     await session.prepare();

@@ -3,7 +3,7 @@
 
 import { callParticipant } from "../call.js";
 import { invalidInput } from "../errors.js";
-import { checkGid, type GlobalOptions, newGid, payloadOf } from "../global.js";
+import { checkGid, type GlobalOptions, headersText, joinedHeaders, newGid, payloadOf } from "../global.js";
 import type { XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
 
@@ -15,6 +15,9 @@ export interface Xa {
    */
   call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>): Promise<Out>;
 }
+
+/** By which the branch is told what to register for its calls in phase two. */
+const phaseTwoHeaders = "tandem-branch-headers";
 
 /** The xid is `gid-branchId`; MySQL takes 64 bytes of it. */
 const xaGidBytesMax = 61;
@@ -28,12 +31,18 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
   const open: Xa = {
     gid,
     async call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>) {
-      const reference = typeof step === "string" ? { url: step } : step;
+      const reference: XaStep<In, Out> = typeof step === "string" ? { url: step } : step;
       const { url } = reference;
+      const own = headersText(reference);
+      const all = joinedHeaders(headers, reference.headers, own === undefined ? {} : { [phaseTwoHeaders]: own });
       const branch = { gid, transType: "xa", branchId: nextId(), op: "action", dtm, phase2Url: url };
       const body = payloadOf<In>(payload, url, reference);
       // The participant's word is taken for its type.
-      return (await callParticipant(access, { url, branch, body, method: "POST", headers, signal }, reference)) as Out;
+      return (await callParticipant(
+        access,
+        { url, branch, body, method: "POST", headers: all, signal },
+        reference,
+      )) as Out;
     },
   };
   return decide(initiator, options, "xa", gid, () => work(open));

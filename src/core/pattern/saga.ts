@@ -62,11 +62,11 @@ function predecessors(order: SagaOrder, step: number): readonly number[] {
 }
 
 function plan(submission: Submission): readonly NewOp[] {
-  return submission.steps.flatMap(({ action, compensate, payload }, step) => {
+  return submission.steps.flatMap(({ action, compensate, payload, headers }, step) => {
     const branchId = branchIdOf(step);
     return [
-      { branchId, op: "compensate", url: compensate, payload, status: "prepared" },
-      { branchId, op: "action", url: action, payload, status: "prepared" },
+      { branchId, op: "compensate", url: compensate, payload, headers, status: "prepared" },
+      { branchId, op: "action", url: action, payload, headers, status: "prepared" },
     ];
   });
 }

@@ -149,7 +149,7 @@ export function readBranch(message: Buffer): BranchBody {
     else if (reader.field === 6) payload = copyOf(reader.bytes() ?? payload);
     else reader.skip();
   }
-  return { gid, transType, branchId, data, payload };
+  return { gid, transType, branchId, data, payload, headers: data.headers };
 }
 
 /** A `DtmTopicRequest`. @throws InvalidInput */

@@ -1,5 +1,5 @@
-// DTM's own clients of other languages as programs that handle one delivery each: PORT TYPE GID BRANCH OP. They are
-// fetched and built in a folder of their own.
+// DTM's own clients of other languages as programs that handle one delivery each: STORE PORT TYPE GID BRANCH OP. They
+// are fetched and built in a folder of their own.
 
 import { execFile } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { findProgram } from "../../servers/binaries.js";
+import type { ServerKind } from "../../servers.js";
 
 const run = promisify(execFile);
 const sources = "test/client/foreign";
@@ -18,14 +19,19 @@ export interface Foreign {
   readonly who: "go" | "python";
   /** What must be installed here. */
   readonly program: string;
-  /** Builds it; its deliveries use the database of a MariaDB on this port. */
-  start(port: number): Promise<ForeignParticipant>;
+  build(): Promise<ForeignParticipant>;
+}
+
+/** A database by its kind and port on this machine. */
+export interface Place {
+  readonly kind: ServerKind;
+  readonly port: number;
 }
 
 /** A program that is built. */
 export interface ForeignParticipant {
-  /** Handles one delivery; rejects with what the program said. */
-  deliver(type: string, gid: string, branchId: string, op: string): Promise<void>;
+  /** Handles one delivery, op `check` as a check-back; rejects with what the program said. */
+  deliver(at: Place, type: string, gid: string, branchId: string, op: string): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -46,12 +52,12 @@ async function buildPython(folder: string): Promise<readonly string[]> {
   return [join(folder, "venv/bin/python"), join(folder, "participant.py")];
 }
 
-const starter = (build: Build) => async (port: number) => {
+const builder = (build: Build) => async (): Promise<ForeignParticipant> => {
   const folder = await mkdtemp(join(tmpdir(), "tandem-foreign-"));
   const [program = "", ...first] = await build(folder);
   return {
-    async deliver(...ids: readonly [string, string, string, string]) {
-      await run(program, [...first, String(port), ...ids]);
+    async deliver({ kind, port }, ...ids) {
+      await run(program, [...first, kind, String(port), ...ids]);
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
@@ -59,8 +65,8 @@ const starter = (build: Build) => async (port: number) => {
 
 /** The clients there are. */
 export const foreigners: readonly Foreign[] = [
-  { name: "DTM's Go client", who: "go", program: "go", start: starter(buildGo) },
-  { name: "DTM's Python client", who: "python", program: "python3", start: starter(buildPython) },
+  { name: "DTM's Go client", who: "go", program: "go", build: builder(buildGo) },
+  { name: "DTM's Python client", who: "python", program: "python3", build: builder(buildPython) },
 ];
 
 /** Those that can be built here; says aloud which are skipped. */

@@ -44,9 +44,9 @@ function anyNode({ fleet, random }: Scene): Node {
   return fleet.nodes[Math.floor(random() * fleet.nodes.length)]!;
 }
 
-/** Waits until the victim is at work, at most a second, resolves to with how much: an idle victim proves little. */
+/** Waits until the victim is at work, some seconds, resolves to with how much: an idle victim proves little. */
 export async function whenAtWork(scene: Scene, victim: Node): Promise<number> {
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; i < 100; i++) {
     const count = await atWork(scene, victim);
     if (count > 0) return count;
     await delay(20);
@@ -94,11 +94,14 @@ export async function stop(scene: Scene): Promise<Hit> {
   return { atWork: busy, takenOver, servedMs };
 }
 
-/** Waits until transfers are being called, at most a second; resolves to how many. */
+/** Waits until transfers are being called, at most five seconds; resolves to how many. */
 async function whenBusy({ bank }: Scene): Promise<number> {
-  for (let i = 0; i < 50 && bank.onTheWire.size === 0; i++) await delay(20);
+  for (let i = 0; i < 250 && bank.onTheWire.size === 0; i++) await delay(20);
   return bank.onTheWire.size;
 }
+
+/** What a node says that misses its database: at a commit, at a read, at its lease. */
+const withoutDatabase = ['"store_unavailable"', '"load_failed"', '"suspended"'] as const;
 
 /** How often a word stands in the logs of all nodes. */
 function linesOfAll({ nodes }: Fleet, word: string): number {
@@ -106,8 +109,8 @@ function linesOfAll({ nodes }: Fleet, word: string): number {
 }
 
 /** Resolves to whether a node says so within the time. */
-async function isNoticed(fleet: Fleet, word: string, before: number, withinMs: number): Promise<boolean> {
-  const told = until(word, withinMs, async () => linesOfAll(fleet, word) > before);
+async function isNoticed(isSaid: () => boolean, withinMs: number): Promise<boolean> {
+  const told = until("a node says so", withinMs, async () => isSaid());
   return told.then(
     () => true,
     () => false,
@@ -121,7 +124,7 @@ export async function restartNats(scene: Scene): Promise<Hit> {
   const busy = await whenBusy(scene);
   fleet.nats.kill("SIGKILL");
   const downMs = performance.now();
-  const noticed = await isNoticed(fleet, '"nats_disconnect"', left, 5000);
+  const noticed = await isNoticed(() => linesOfAll(fleet, '"nats_disconnect"') > left, 5000);
   await delay(random() * 3000);
   await fleet.nats.start();
   const living = fleet.nodes.filter(({ pid }) => pid !== undefined).length;
@@ -133,10 +136,11 @@ export async function restartNats(scene: Scene): Promise<Hit> {
 export async function restartMysql(scene: Scene): Promise<Hit> {
   const { fleet, leaseMs, random } = scene;
   const fencedBefore = deaths(fleet);
-  const unavailable = linesOfAll(fleet, '"store_unavailable"');
+  const missing = () => withoutDatabase.reduce((sum, word) => sum + linesOfAll(fleet, word), 0);
+  const missingBefore = missing();
   const busy = await whenBusy(scene);
   fleet.mysql.kill("SIGKILL");
-  const noticed = await isNoticed(fleet, '"store_unavailable"', unavailable, 3000);
+  const noticed = await isNoticed(() => missing() > missingBefore, 3000);
   await delay(random() < 0.5 ? 0 : leaseMs * 1.5);
   const downMs = performance.now();
   await fleet.mysql.start();

@@ -1,8 +1,8 @@
 /**
  * Any node takes any request: the router carries it out here when this node owns the gid, else asks the owner, and
- * waits a bounded time for one when there is none (reliability 7). The end of a transaction is awaited in slices, so
- * that a
- * dead owner costs a slice and not the answer.
+ * waits a bounded time for one when there is none (reliability 7). Who only looks need not wait: without an owner's
+ * answer it is told what is stored. The end of a transaction is awaited in slices, so that a dead owner costs a slice
+ * and not the answer.
  */
 import { type Reply, type Request, refused } from "../src/core/input.js";
 import { shardOf } from "../src/core/shard.js";
@@ -24,18 +24,23 @@ export interface RouterSettings {
   readonly waitersMax: number;
 }
 
-/** Pause before an owner that could not answer is asked for the end again. */
+/** Pause before an owner that could not answer is asked for the end again; each next one is twice as long. */
 const againMs = 100;
 
+/** The node's own engine, which also reads what is stored of anybody's transaction. */
+export interface Here extends Coordinator {
+  stored(gid: string): Promise<Reply>;
+}
+
 export class Router implements Coordinator {
-  readonly #here: Coordinator;
+  readonly #here: Here;
   readonly #link: Pick<Link, "ask">;
   readonly #view: View;
   readonly #clock: Clock;
   readonly #settings: RouterSettings;
   #waiters = 0;
 
-  constructor(here: Coordinator, link: Pick<Link, "ask">, view: View, clock: Clock, settings: RouterSettings) {
+  constructor(here: Here, link: Pick<Link, "ask">, view: View, clock: Clock, settings: RouterSettings) {
     this.#here = here;
     this.#link = link;
     this.#view = view;
@@ -52,14 +57,17 @@ export class Router implements Coordinator {
 
   async #awaitEnd(gid: string, of: "submit" | "abort", signal: AbortSignal | undefined): Promise<Reply> {
     const untilMs = this.#clock.monotonicMs() + this.#settings.waitResultMs;
-    const ask: Request = { kind: "await", of, sliceMs: this.#settings.sliceMs };
+    const { sliceMs } = this.#settings;
+    const ask: Request = { kind: "await", of, sliceMs };
+    let pauseMs = againMs;
     for (;;) {
       const reply = await this.#route(gid, ask, signal);
       const sliceOver = reply.kind === "refused" && reply.again === true;
       if (!sliceOver && !(reply.kind === "refused" && reply.code === "UNAVAILABLE")) return reply;
       if (signal?.aborted) return reply;
       if (this.#clock.monotonicMs() < untilMs) {
-        if (!sliceOver) await this.#pause(againMs);
+        if (!sliceOver) await this.#pause(pauseMs);
+        pauseMs = sliceOver ? againMs : Math.min(pauseMs * 2, sliceMs);
         continue;
       }
       return refused("ONGOING", `gid ${gid}: ${reply.message.replace(/ ONGOING$/, "")}. ONGOING`);
@@ -77,6 +85,8 @@ export class Router implements Coordinator {
       const reply = await this.#askOwner(owner, gid, request, signal, Math.max(askMs, sliceOf(request) * 2));
       if (reply !== undefined && !(reply.kind === "refused" && reply.code === "NOT_OWNER")) return reply;
       if (signal?.aborted) return unavailable(`gid ${gid}: the caller has left`);
+      const stored = request.kind === "query" ? await this.#here.stored(gid) : undefined;
+      if (stored?.kind === "transaction") return stored;
       const leftMs = untilMs - this.#clock.monotonicMs();
       if (leftMs <= 0)
         return unavailable(

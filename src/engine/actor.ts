@@ -190,7 +190,7 @@ export class Actor {
   }
 
   #unreadable(cause: unknown): void {
-    this.#services.log.warn("load_failed", { gid: this.gid, cause: String(cause) });
+    this.#services.unread({ gid: this.gid, cause: String(cause) });
     for (const { reply } of this.#mailbox.splice(0))
       reply?.({ ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 });
     this.end("unreadable");

@@ -23,6 +23,7 @@ import type { End, Message } from "./message.js";
 import { type Place, Recovery } from "./recovery.js";
 import { Retention } from "./retention.js";
 import type { EngineSettings, Services } from "./services.js";
+import { sparing } from "./sparing.js";
 import { Timers } from "./timers.js";
 
 /** Everything that an engine gets from outside. */
@@ -68,6 +69,7 @@ export class Engine implements Coordinator {
     this.#services = {
       ...ports,
       settings,
+      unread: sparing(log, clock, "load_failed"),
       committer: new Committer(store, clock, observer, log, settings.flush, () => ownership.remainingMs() > 0),
       footprint: new Footprint(settings.residentBytesMax),
       dispatcher: new Dispatcher(callers, clock, observer, ownership, settings.dispatch),
@@ -125,11 +127,23 @@ export class Engine implements Coordinator {
     const refusal =
       this.#refusal(gid, request) ?? (this.#isTooMuch(gid, request) ? await this.#refuseNew(gid, request) : undefined);
     if (refusal !== undefined) return refusal;
-    if (this.#isolated.has(gid)) return this.#stored(gid);
+    if (this.#isolated.has(gid)) return this.stored(gid); // an actor would go on with it
     return new Promise((resolve) => {
       const pending = this.#admission.enter(resolve);
       this.#actorOf(gid).tell(request, pending, signal);
     });
+  }
+
+  /** What is stored of a transaction, whoever owns it. Refused when too many are read, or the store is away. */
+  async stored(gid: string): Promise<Reply> {
+    const crowd = this.#admission.refuse({ kind: "query" }, undefined);
+    if (crowd !== undefined) return crowd;
+    try {
+      const [stored] = await this.#services.store.load([gid]);
+      return { kind: "transaction", transaction: stored?.tx };
+    } catch {
+      return { ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 };
+    }
   }
 
   /** Lets a transaction look for what is due: at once when it is in memory, else when recovery has read it. */
@@ -201,16 +215,6 @@ export class Engine implements Coordinator {
     if (this.#isolated.has(gid) && request.kind !== "query")
       return refused("INTERNAL", `gid ${gid}: stopped, the store refused what it would record; see the log`);
     return this.#admission.refuse(request, this.#actors.get(gid));
-  }
-
-  /** What is stored of a transaction that was stopped: an actor would go on with it. */
-  async #stored(gid: string): Promise<Reply> {
-    try {
-      const [stored] = await this.#services.store.load([gid]);
-      return { kind: "transaction", transaction: stored?.tx };
-    } catch {
-      return { ...refused("UNAVAILABLE", "the store cannot be read now, ask again"), retryAfterS: 1 };
-    }
   }
 
   /** May be a new transaction while there is more work than this node keeps up with. */

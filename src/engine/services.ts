@@ -51,6 +51,8 @@ export interface Services {
   readonly random: Random;
   readonly observer: Observer;
   readonly log: Log;
+  /** Notes a transaction that could not be read. */
+  readonly unread: (fields: { readonly gid: string; readonly cause: string }) => void;
   readonly ownership: Ownership;
   readonly callers: Pick<Callers, "locate">;
   readonly committer: Committer;

@@ -1,6 +1,7 @@
 /**
  * A witness inside the database (S2): a trigger that holds every journal row, in the transaction that writes it,
- * against the table of shards. A row is astray when the connection that writes it is none of the node that owns the shard then.
+ * against the table of shards. A row is astray when the connection that writes it is none of the node that owns the
+ * shard then.
  */
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 

@@ -366,7 +366,9 @@ export class Keeper implements Ownership {
         return epoch === undefined ? [] : [{ shard, epoch, owner, incarnation: this.incarnation }];
       });
       this.#holdings.giveUp(shards);
-      this.#tell(await this.#leases.release(rows));
+      const released = await this.#leases.release(rows);
+      this.#log.info("handed_over", { shards: released.length });
+      this.#tell(released);
     } finally {
       for (const shard of shards) leaving.delete(shard);
     }

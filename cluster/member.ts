@@ -6,7 +6,6 @@ import { Engine, type EnginePorts } from "../src/engine/engine.js";
 import type { EngineSettings } from "../src/engine/services.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
-import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Leases, ShardRow } from "../src/ports/leases.js";
 import { waitForRoom } from "./alone.js";
 import { Keeper } from "./keeper.js";
@@ -38,7 +37,7 @@ export interface Member {
   readonly view: View;
   readonly link: Link;
   /** Takes requests on any gid. */
-  readonly coordinator: Coordinator;
+  readonly coordinator: Router;
   /** Follows the store's time. */
   readonly clock: Clock;
   /** Joins; rejects when the store cannot be reached, and with `OwnedElsewhere` when others have it. */

@@ -33,6 +33,7 @@ import { fallbackBus } from "./bus/fallback.js";
 import { type HttpBus, httpBus } from "./bus/http.js";
 import { type NatsLine, natsBus, openNats } from "./bus/nats.js";
 import { type MessageForms, messageForms } from "./codec.js";
+import { counting, registerClusterGauges } from "./gauges.js";
 import { createMember, type Member } from "./member.js";
 import { clusterStatus } from "./status.js";
 import type { Downfall } from "./tenant.js";
@@ -165,7 +166,8 @@ async function share(
   ways: Ways | undefined,
   { rows, messages }: Build,
 ): Promise<Heart> {
-  const { config, log, callers, observer } = at;
+  const { config, callers, observer, metrics } = at;
+  const log = counting(at.log);
   const { leaseMs } = config;
   const name = config.cluster?.node ?? `${hostname().slice(0, 48)}-${randomBytes(4).toString("hex")}`;
   const address = ways?.address ?? "";
@@ -196,6 +198,8 @@ async function share(
     fall,
   );
   ways?.bind(member);
+  const natsConnected = ways && (() => ways.line.connection !== undefined);
+  registerClusterGauges(metrics, { member, log, killsDenied: () => leases.killsDenied, natsConnected });
   let api: { close(): Promise<void> } | undefined;
   const { engine, keeper, view, coordinator, clock } = member;
   return {

@@ -48,6 +48,11 @@ export class Router implements Coordinator {
     this.#settings = settings;
   }
 
+  /** Requests that wait for an owner now. */
+  get waiting(): number {
+    return this.#waiters;
+  }
+
   async handle(gid: string, request: Request, signal?: AbortSignal): Promise<Reply> {
     const holds = request.kind === "submit" || request.kind === "abort";
     if (!holds || request.hold === false) return this.#route(gid, request, signal);

@@ -115,6 +115,19 @@ export class Metrics implements Observer, Meters {
     });
   }
 
+  total(name: string, help: string, labelNames: readonly string[], read: () => GaugeValues): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.inc(labels, value);
+      },
+    });
+  }
+
   async page(): Promise<{ readonly type: string; readonly body: string }> {
     return { type: this.registry.contentType, body: await this.registry.metrics() };
   }

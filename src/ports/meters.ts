@@ -22,6 +22,8 @@ export interface Meters {
     labelNames: readonly string[],
     read: () => GaugeValues | Promise<GaugeValues>,
   ): void;
+  /** Adds a counter that is kept elsewhere, read at each scrape as a gauge is. */
+  total(name: string, help: string, labelNames: readonly string[], read: () => GaugeValues): void;
   /** The page for Prometheus and its content type. */
   page(): Promise<{ readonly type: string; readonly body: string }>;
 }

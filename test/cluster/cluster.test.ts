@@ -80,6 +80,35 @@ describe.runIf(isThere)("a cluster of three processes", () => {
     for (const { epoch } of cluster.shards) expect(epoch).toBeGreaterThan(0);
   });
 
+  it("counts lease, shards, nodes and what changed owners for those who watch", async () => {
+    const node = fleet.nodes[0]!;
+    const read = async () => {
+      const text = await (await fetch(`${node.http}/api/metrics`)).text();
+      const value = (name: string) =>
+        Number(
+          text
+            .split("\n")
+            .find((line) => line.startsWith(`${name} `))
+            ?.split(" ")[1],
+        );
+      return value;
+    };
+    const { owners } = await fleet.shares();
+    const value = await read();
+    expect(value("tandem_shards_owned")).toBe([...owners.values()].filter((owner) => owner === node.name).length);
+    expect(value("tandem_lease_seconds")).toBeGreaterThan(0);
+    expect(value("tandem_lease_seconds")).toBeLessThanOrEqual(3);
+    expect(value('tandem_nodes{state="live"}')).toBe(3);
+    expect(value('tandem_nodes{state="late"}')).toBe(0);
+    expect(value("tandem_shards_without_owner")).toBe(0);
+    expect(value("tandem_nats_connected")).toBe(1);
+    expect(value('tandem_cluster_events_total{event="joined"}')).toBe(1);
+    expect(value('tandem_cluster_events_total{event="fenced"}')).toBe(0);
+    for (const name of ["tandem_requests_elsewhere", "tandem_requests_without_owner", "tandem_kills_denied_total"])
+      expect(value(name), name).toBe(0);
+    expect(value("tandem_messages_troubled_total")).toBeGreaterThanOrEqual(0);
+  });
+
   it("speaks NATS request-reply, in JSON and msgpack, and is found as a micro-service", async () => {
     const { pack, unpack } = await import("msgpackr");
     const json = JSONCodec<Record<string, unknown>>();

@@ -2,8 +2,9 @@
  * Leases in a real database: the same answers as the model for any history, judged by the database's clock, and no
  * zombie holds a lock.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import * as fc from "fast-check";
-import { createConnection } from "mysql2/promise";
+import { createConnection, type RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Leases, ShardRow, Sight } from "../../src/ports/leases.js";
 import type { Log } from "../../src/ports/observer.js";
@@ -128,6 +129,22 @@ describe.runIf(await available("mysql"))("leases in a database", () => {
     writer.destroy();
   });
 
+  it("notes a connection that is made while its node joins again, at whatever moment", async () => {
+    const own = leases();
+    await own.join("n", "http://n", 3000);
+    const reader = await createConnection(database.url);
+    for (let i = 0; i < 60; i++) {
+      const joining = own.join("n", "http://n", 3000);
+      await delay((i % 12) / 4);
+      await own.enlist(1000 + i);
+      await joining;
+      const [[row]] = await reader.query<RowDataPacket[]>("SELECT conn_ids FROM cl_node WHERE node_id='n'");
+      expect(String(row!.conn_ids).split(":")[1]!.split(","), `${i}`).toContain(`${1000 + i}`);
+      own.dismiss(1000 + i);
+    }
+    await reader.end();
+  });
+
   it("without the right to kill it fences and claims all the same, and says so once", async () => {
     await administer(
       "DROP USER IF EXISTS least@'%'",
@@ -146,6 +163,7 @@ describe.runIf(await available("mysql"))("leases in a database", () => {
       expect(await heir.fence(name, incarnation)).toBe(true);
     }
     expect(warnings).toEqual(["kill_denied"]);
+    expect(heir.killsDenied).toBe(2);
     await foreign.end();
   });
 

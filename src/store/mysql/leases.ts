@@ -64,7 +64,7 @@ export class MysqlLeases implements Leases {
   #self: { readonly name: string; readonly incarnation: number } | undefined;
   #known: { readonly epochs: number; readonly shards: readonly ShardRow[] } = { epochs: -1, shards: [] };
   #startedS = 0;
-  #killWarned = false;
+  #killsDenied = 0;
   readonly #formats: Formats;
   readonly #formatMax: number;
   #format: number;
@@ -90,6 +90,11 @@ export class MysqlLeases implements Leases {
     return this.#format;
   }
 
+  /** Connections of fenced nodes that could not be ended, though they were there. */
+  get killsDenied(): number {
+    return this.#killsDenied;
+  }
+
   /**
    * A connection that will write: its id stands in the node's row before this resolves, so that whoever fences this
    * node can end it. Called before the connection's first write, after the node has joined.
@@ -107,6 +112,7 @@ export class MysqlLeases implements Leases {
   async join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }> {
     await this.#line.send("SELECT 1"); // learns when the server was started, which belongs into the row
     const until = "UTC_TIMESTAMP(3) + INTERVAL ? MICROSECOND";
+    const ids = this.#ids();
     const results = await this.#atomically(
       `START TRANSACTION;
        ${agreedFormat("LOCK IN SHARE MODE")};
@@ -122,8 +128,8 @@ export class MysqlLeases implements Leases {
        COMMIT`,
       [
         ...[name, name],
-        ...[name, leaseMs * 1000, address, this.#ids(), this.#formatMax, this.#formats.oldest, this.#formats.newest],
-        ...[leaseMs * 1000, address, this.#ids(), this.#formatMax, name],
+        ...[name, leaseMs * 1000, address, ids, this.#formatMax, this.#formats.oldest, this.#formats.newest],
+        ...[leaseMs * 1000, address, ids, this.#formatMax, name],
       ],
     );
     this.#mustKnow(Number(results[2]![0]?.format));
@@ -131,6 +137,7 @@ export class MysqlLeases implements Leases {
     if (before !== undefined) await this.#kill(String(before.conn_ids));
     const incarnation = Number(results[6]![0]!.incarnation);
     this.#self = { name, incarnation };
+    if (ids !== this.#ids()) await this.#noteConnections(); // one was made meanwhile, and noted with the row before
     return { incarnation };
   }
 
@@ -263,8 +270,7 @@ export class MysqlLeases implements Leases {
         await this.#line.send(`KILL CONNECTION ${id}`);
       } catch (cause) {
         const unknown = (cause as { errno?: number }).errno === 1094;
-        if (!unknown && !this.#killWarned) this.#log.warn("kill_denied", { cause: String(cause) });
-        this.#killWarned ||= !unknown;
+        if (!unknown && this.#killsDenied++ === 0) this.#log.warn("kill_denied", { cause: String(cause) });
       }
     }
   }

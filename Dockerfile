@@ -25,5 +25,6 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:36789/readyz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Inside a container loopback reaches nobody. There is no authentication yet: publish the ports to trusted networks only.
-ENTRYPOINT ["tandem"]
+# Much garbage, little that lives: a larger young generation costs a twentieth less CPU (docs/operating.md).
+ENTRYPOINT ["node", "--max-semi-space-size=64", "/app/dist/cluster/main.js"]
 CMD ["serve", "--host", "0.0.0.0", "--insecure"]

@@ -18,6 +18,9 @@ export interface Comparison {
   readonly json: string | undefined;
 }
 
+/** A load before the first round, not counted: programs that have run for a while are compared, not their first seconds. */
+const heating = { clients: 64, warmupSeconds: 1, seconds: 4 };
+
 /**
  * Runs it, one line a round on stderr and the table on stdout. False when an acknowledged transaction was lost or a
  * request failed.
@@ -27,9 +30,12 @@ export async function compare(comparison: Comparison): Promise<boolean> {
   const participants = await Participants.start();
   const rounds: Round[] = [];
   let index = 0;
+  const nextIndex = () => index++;
   const { seconds, warmupSeconds, drainSeconds } = comparison;
+  for (const pattern of comparison.patterns)
+    for (const target of comparison.targets)
+      await runRound({ target, pattern, ...heating, drainSeconds, nextIndex }, participants);
   for (const { target, pattern, clients } of schedule(comparison)) {
-    const nextIndex = () => index++;
     const plan = { target, pattern, clients, seconds, warmupSeconds, drainSeconds, nextIndex };
     const round = await runRound(plan, participants);
     rounds.push(round);

@@ -42,7 +42,7 @@ async function dtm(binary: string, sql: string): Promise<CoordinatorServer> {
 
 async function tandem(nodes: number): Promise<readonly CoordinatorServer[]> {
   const { url } = await makeDatabase(mariadb);
-  const serve = `node dist/cluster/main.js serve --store ${url} --http-port {http} --grpc-port {grpc}`;
+  const serve = `node --max-semi-space-size=64 dist/cluster/main.js serve --store ${url} --http-port {http} --grpc-port {grpc}`;
   if (nodes === 1) return [await startTandem(serve)];
   const nats = await startNats({ own: true });
   servers.push(nats);

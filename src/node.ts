@@ -191,7 +191,7 @@ export function engineSettings({ limits, defaults, alert, ...config }: Config): 
     queuedBytesMax: load.requestBytes,
     mailboxMax: 1000,
     storeWaitMs: 5000,
-    flush: { commitsMax: 256, bytesMax: 8 << 20 },
+    flush: { commitsMax: 256, bytesMax: 8 << 20, lingerMs: 2 },
     dispatch: {
       perOrigin: load.callsPerParticipant,
       perNode: load.callsInFlight,

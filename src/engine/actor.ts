@@ -255,7 +255,11 @@ export class Actor {
   #send(message: Message, decision: Decision, commit: Commit): void {
     this.#busy = true;
     const done = (result: Committed) => this.#committed(message, decision, commit, result);
-    this.#services.committer.add(commit, commitBytes(decision.events), done, () => this.#over);
+    const lingers = isFinal(decision.tx!) && message.reply === undefined && this.#replies.size === 0;
+    this.#services.committer.add(commit, commitBytes(decision.events), done, {
+      isAbandoned: () => this.#over,
+      lingers,
+    });
   }
 
   #committed(message: Message, decision: Decision, commit: Commit, result: Committed): void {

@@ -1,7 +1,8 @@
 /**
  * Group commit: transitions of many transactions in one durable flush. While one flush is under way the next one
- * gathers; there is no timer. A flush that the store refuses is taken apart, so that every commit gets its own verdict
- * and one bad transaction never blocks another (L3). What cannot be written now is kept and tried again.
+ * gathers; no timer delays a commit that somebody waits for. A flush that the store refuses is taken apart, so that
+ * every commit gets its own verdict and one bad transaction never blocks another (L3). What cannot be written now is
+ * kept and tried again.
  */
 import type { Clock } from "../ports/clock.js";
 import type { Log, Observer } from "../ports/observer.js";
@@ -14,6 +15,19 @@ export type Committed = Verdict | "refused";
 export interface FlushLimits {
   readonly commitsMax: number;
   readonly bytesMax: number;
+  /**
+   * Longest wait, milliseconds, of a commit that nobody waits for, for a flush that goes anyway. It spares a flush where
+   * few clients keep the store busy; 0: none waits.
+   */
+  readonly lingerMs: number;
+}
+
+/** How a commit is taken. */
+export interface Manner {
+  /** Whoever decided it has ended. */
+  readonly isAbandoned?: () => boolean;
+  /** Nobody waits for it: it may go with a later flush. */
+  readonly lingers?: boolean;
 }
 
 interface Waiting {
@@ -36,6 +50,9 @@ export class Committer {
   readonly #mayWrite: () => boolean;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
+  /** Some of the queue are waited for, or have lingered long enough. */
+  #hurried = false;
+  #cancelLingering: (() => void) | undefined;
   #flushing: Promise<void> | undefined;
   #inFlush = 0;
   /** When the oldest commit of the present flush was added; how long that took in the last one. */
@@ -89,18 +106,23 @@ export class Committer {
 
   /**
    * Takes a commit; `done` is called once, after its flush, unless `close` gave it up. Two commits of one gid (an actor
-   * that lost its shard, and one that got it again) never share a flush. `isAbandoned`: whoever decided it has ended.
+   * that lost its shard, and one that got it again) never share a flush.
    */
-  add(commit: Commit, bytes: number, done: (result: Committed) => void, isAbandoned = () => false): void {
+  add(commit: Commit, bytes: number, done: (result: Committed) => void, manner: Manner = {}): void {
     if (this.#closed) return;
+    const { isAbandoned = () => false, lingers = false } = manner;
     this.#queue.push({ commit, bytes, done, isAbandoned, sinceMs: this.#clock.monotonicMs() });
     this.#queuedBytes += bytes;
-    this.#flushing ??= this.#run();
+    if (!lingers || this.#limits.lingerMs === 0) this.#hurry();
+    else this.#cancelLingering ??= this.#clock.after(this.#limits.lingerMs, () => this.#hurry());
   }
 
   /** Resolves when nothing is left to write. */
   async drained(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing;
+    while (this.#queue.length > 0 || this.#flushing !== undefined) {
+      this.#hurry();
+      await this.#flushing;
+    }
   }
 
   /**
@@ -113,10 +135,18 @@ export class Committer {
     await this.drained();
   }
 
+  #hurry(): void {
+    this.#hurried = true;
+    this.#flushing ??= this.#run();
+  }
+
   async #run(): Promise<void> {
     await Promise.resolve(); // the rest of this tick's commits join the first flush
-    while (this.#queue.length > 0) {
+    while (this.#hurried && this.#queue.length > 0) {
       const batch = this.#take();
+      this.#hurried = this.#queue.length > 0;
+      this.#cancelLingering?.();
+      this.#cancelLingering = undefined;
       this.#inFlush = batch.length;
       this.#oldestMs = batch[0]!.sinceMs;
       const results = await this.#flush(batch);

@@ -8,7 +8,7 @@ import type { Log, Observer } from "../ports/observer.js";
 import type { Ownership } from "../ports/ownership.js";
 import type { Store } from "../ports/store.js";
 import type { KeyValues } from "../ports/topics.js";
-import type { Committer } from "./committer.js";
+import type { Committer, FlushLimits } from "./committer.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Footprint } from "./footprint.js";
 import type { Ids } from "./ids.js";
@@ -34,7 +34,7 @@ export interface EngineSettings {
   readonly mailboxMax: number;
   /** How long a request may wait for a store that takes no writes. */
   readonly storeWaitMs: number;
-  readonly flush: { readonly commitsMax: number; readonly bytesMax: number };
+  readonly flush: FlushLimits;
   readonly dispatch: {
     readonly perOrigin: number;
     readonly perNode: number;

@@ -44,7 +44,7 @@ interface Setup {
 }
 
 function setup(
-  limits = { commitsMax: 8, bytesMax: 8000 },
+  limits = { commitsMax: 8, bytesMax: 8000, lingerMs: 2 },
   defect: (batch: readonly Commit[]) => void = () => {},
 ): Setup {
   const store = new MemoryStore((shard) => (shard === 9 ? 8 : 7));
@@ -86,16 +86,22 @@ describe("the committer", () => {
       fc.asyncProperty(
         fc.array(fc.constantFrom(...fates), { minLength: 1, maxLength: 40 }),
         faults,
-        async (mix, bad) => {
+        fc.func(fc.boolean()),
+        async (mix, bad, lingers) => {
           const { store, committer, clock } = setup();
           store.faults.nextCommits.push(...bad);
           for (const [i, fate] of mix.entries()) if (fate === "poisoned") store.faults.refusedGids.add(`g${i}`);
           const told: Committed[][] = mix.map(() => []);
           for (const [i, fate] of mix.entries())
-            committer.add(commitOf(i, fate), 100, (result) => {
-              told[i]!.push(result);
-              met.add(result);
-            });
+            committer.add(
+              commitOf(i, fate),
+              100,
+              (result) => {
+                told[i]!.push(result);
+                met.add(result);
+              },
+              { lingers: lingers(i) },
+            );
           await clock.advance(60_000);
           expect(told).toEqual(mix.map((fate) => [verdictOf[fate]]));
           expect(committer.queued).toBe(0);
@@ -172,6 +178,39 @@ describe("the committer", () => {
     expect(flushes.map((batch) => batch.length)).toEqual([8, 8, 5, 1, 1, 1, 1]);
   });
 
+  it("writes what nobody waits for together with the next commit that somebody waits for", async () => {
+    const { committer, flushes } = setup();
+    const told: number[] = [];
+    for (const i of [0, 1]) committer.add(commitOf(i, "good"), 100, () => void told.push(i), { lingers: true });
+    await settle();
+    expect([flushes.length, told]).toEqual([0, []]);
+    committer.add(commitOf(2, "good"), 100, () => void told.push(2));
+    await settle();
+    expect([flushes.map((batch) => batch.length), told]).toEqual([[3], [0, 1, 2]]);
+  });
+
+  it("writes what nobody waits for by itself after its time, whether a flush went meanwhile or not", async () => {
+    const { committer, clock, flushes } = setup();
+    const linger = (i: number) => committer.add(commitOf(i, "good"), 100, () => {}, { lingers: true });
+    linger(0);
+    committer.add(commitOf(1, "good"), 100, () => linger(2));
+    await settle();
+    expect(flushes.map((batch) => batch.length)).toEqual([2]);
+    await clock.advance(1);
+    linger(3);
+    expect(flushes.length).toBe(1);
+    await clock.advance(1);
+    expect(flushes.map((batch) => batch.length)).toEqual([2, 2]);
+    linger(4);
+    await clock.advance(2);
+    expect(flushes.map((batch) => batch.length)).toEqual([2, 2, 1]);
+    linger(5);
+    await committer.drained();
+    linger(6);
+    await committer.close();
+    expect(flushes.map((batch) => batch.length)).toEqual([2, 2, 1, 1, 1]);
+  });
+
   it("never puts two commits of one gid into one flush", async () => {
     const { committer, flushes } = setup();
     const told: Verdict[] = [];
@@ -193,9 +232,9 @@ describe("the committer", () => {
     const told: Committed[] = [];
     const hear = (result: Committed) => void told.push(result);
     committer.add(commitOf(0, "good"), 100, hear);
-    committer.add(commitOf(1, "good"), 100, hear, () => true);
+    committer.add(commitOf(1, "good"), 100, hear, { isAbandoned: () => true });
     await settle();
-    committer.add(commitOf(2, "good"), 100, hear, () => true);
+    committer.add(commitOf(2, "good"), 100, hear, { isAbandoned: () => true });
     await settle();
     expect(told).toEqual(["ok", "fenced", "fenced"]);
     expect(settled).toEqual(["g0"]);

@@ -64,6 +64,30 @@ describe("one transaction", () => {
     expect((await stateOf(w, "g")).status).toBe("succeed");
   });
 
+  it("lets the final status wait for company unless somebody waits for it", async () => {
+    const lingerMs = 40;
+    const w = world({ flush: { commitsMax: 256, bytesMax: 8 << 20, lingerMs } });
+    const flushed: number[] = [];
+    const commit = w.store.commit.bind(w.store);
+    w.store.commit = (batch) => {
+      flushed.push(batch.length);
+      return commit(batch);
+    };
+    await w.ask("alone", { kind: "submit", submission: saga([a]) });
+    await settle();
+    expect([w.participants.of("alone"), flushed]).toEqual([["action 01"], [1]]);
+    await w.ask("next", { kind: "submit", submission: saga([a]) });
+    await settle();
+    expect(flushed).toEqual([1, 2]); // the end of the one with the beginning of the other
+    expect((await stateOf(w, "alone")).status).toBe("succeed");
+    const waited = w.ask("waited for", { kind: "submit", submission: saga([a], { waitResult: true }) });
+    expect(await waited).toEqual({ kind: "accepted" });
+    expect(flushed.reduce((sum, commits) => sum + commits)).toBe(6);
+    await w.ask("last", { kind: "submit", submission: saga([a]) });
+    await w.clock.advance(lingerMs);
+    expect((await stateOf(w, "last")).status).toBe("succeed");
+  });
+
   it("starts nothing twice for a thousand equal submits at once", async () => {
     const w = world();
     const submits = Array.from({ length: 1000 }, () => w.ask("g", { kind: "submit", submission: saga([a, b]) }));

@@ -102,7 +102,7 @@ export const settings: EngineSettings = {
   queuedBytesMax: 256 << 20,
   mailboxMax: 1000,
   storeWaitMs: 5000,
-  flush: { commitsMax: 256, bytesMax: 8 << 20 },
+  flush: { commitsMax: 256, bytesMax: 8 << 20, lingerMs: 0 },
   dispatch: { perOrigin: 256, perNode: 4096, waitingPerTarget: 10_000, targets: 1000 },
   retention: { journalMs: 7 * 86_400_000, headMs: 30 * 86_400_000 },
 };

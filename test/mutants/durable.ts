@@ -49,6 +49,22 @@ export const durableMutants: readonly Mutant[] = [
     rule: "whose participant is away for ten minutes",
   },
   {
+    name: "what nobody waits for is never written by itself",
+    file: "src/engine/committer.ts",
+    find: "this.#cancelLingering ??= this.#clock.after(this.#limits.lingerMs, () => this.#hurry());",
+    replace: "this.#cancelLingering = undefined;",
+    tests: [engine],
+    rule: "lets the final status wait for company",
+  },
+  {
+    name: "a client that waits for the end waits for company, too",
+    file: "src/engine/actor.ts",
+    find: " && message.reply === undefined && this.#replies.size === 0;",
+    replace: ";",
+    tests: [engine],
+    rule: "lets the final status wait for company",
+  },
+  {
     name: "a doubtful commit is taken as lost",
     file: "src/engine/committer.ts",
     find: "        if (error instanceof StoreInDoubt && !inDoubt) return this.#flush(batch, true);\n",

@@ -49,7 +49,7 @@ function plant() {
       observer,
       log: silent,
     },
-    { ...settings, flush: { commitsMax: flush.commits, bytesMax: 8 << 20 } },
+    { ...settings, flush: { commitsMax: flush.commits, bytesMax: 8 << 20, lingerMs: 2 } },
   );
   return { engine, clock, store, finished };
 }

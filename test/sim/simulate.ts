@@ -51,12 +51,16 @@ const lateCommitsMs = 4000;
 /** Until retention has looked at what is finished. */
 const purgeWaitMs = 65_000;
 
+/** Whether commits that nobody waits for linger is drawn apart, so that the rest of a seed is as it was before. */
+const lingering = 0x10;
+
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = new Random(seed);
   const spanMs = options.plain === undefined ? random.pick([3000, 6000, 12_000, 20_000]) : 10_000;
   const purges = random.chance(0.1);
   const narrow = options.plain === undefined && random.chance(0.25);
-  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, narrow };
+  const lingerMs = new Random(seed ^ lingering).pick([0, 2, 40]);
+  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, narrow, lingerMs };
   const world = new World(random, settings);
   const drawn = drawFaults(random.fork(), spanMs);
   const faults = options.faults ?? drawn;

@@ -50,6 +50,8 @@ export interface WorldOptions {
   readonly journalMs: number;
   /** Little room for calls and actors: much is held back, turned away, put to rest and brought back. */
   readonly narrow: boolean;
+  /** See `FlushLimits`. */
+  readonly lingerMs: number;
 }
 
 export class World {
@@ -80,7 +82,7 @@ export class World {
   #storeSkewMs = 0;
   #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(random: Random, { keepStory, journalMs, narrow }: WorldOptions) {
+  constructor(random: Random, { keepStory, journalMs, narrow, lingerMs }: WorldOptions) {
     this.#random = random.fork();
     this.curious = random.fork();
     this.trace = new Trace(this.scheduler, keepStory);
@@ -88,6 +90,7 @@ export class World {
       ...engineDefaults,
       defaults: { timeoutToFailMs: 8000, requestTimeoutMs: 2000, retryIntervalMs: 1000 },
       waitResultMs: 5000,
+      flush: { ...engineDefaults.flush, lingerMs },
       ...(narrow && { dispatch: narrowDispatch, residentMax: 12 }),
       retention: { journalMs, headMs: 7_200_000 },
     };

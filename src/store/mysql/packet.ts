@@ -25,19 +25,27 @@ export interface Brackets {
   readonly begin: string;
   readonly commit: string;
   readonly rollback: string;
+  /** Around a transaction that goes in one packet: the server answers once, not once for each statement. */
+  readonly block: readonly [string, string] | undefined;
 }
 
 /**
  * A client that stops in the middle of a transaction must not hold its locks for more than a second: the server ends
  * the connection then. MariaDB does that to any idle transaction of our sessions (`idle_transaction_timeout`), MySQL
- * has to be told each time, which costs a flush two statements more.
+ * has to be told each time, which costs a flush two statements more. MySQL has no blocks outside of procedures.
  */
 export const brackets = {
-  mariadb: { begin: "START TRANSACTION", commit: "COMMIT", rollback: "ROLLBACK" },
+  mariadb: {
+    begin: "START TRANSACTION",
+    commit: "COMMIT",
+    rollback: "ROLLBACK",
+    block: ["BEGIN NOT ATOMIC", "END"],
+  },
   mysql: {
     begin: "SET autocommit=0, wait_timeout=1",
     commit: "COMMIT; SET autocommit=1, wait_timeout=28800",
     rollback: "ROLLBACK; SET autocommit=1, wait_timeout=28800",
+    block: undefined,
   },
 } as const satisfies Readonly<Record<string, Brackets>>;
 
@@ -67,7 +75,10 @@ export function flushOf(
     ...updates(ordered),
     brackets.commit,
   ];
-  return packed(`${brackets.begin}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`, statements, packetBytesMax);
+  const first = `${brackets.begin}; SELECT ${counts.join(",")} INTO @c,@p,@n ${held}`;
+  const packets = packed(first, statements, packetBytesMax);
+  const { block } = brackets;
+  return block === undefined || packets.length > 1 ? packets : [`${block[0]} ${packets[0]!}; ${block[1]}`];
 }
 
 /** Each pair once: a shard under two epochs counts twice and matches once, so such a batch is held back. */

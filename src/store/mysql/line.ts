@@ -80,6 +80,7 @@ export class Line {
       multipleStatements: true,
       supportBigNumbers: true,
       enableKeepAlive: true,
+      trace: false, // a stack of every query, for errors that tell what they are anyway: a quarter of the driver's CPU
       connectTimeout: timeoutMs,
       timezone: "Z",
     });

@@ -101,6 +101,7 @@ export class Session {
       multipleStatements: true,
       supportBigNumbers: true,
       enableKeepAlive: true,
+      trace: false, // a stack of every query, for errors that tell what they are anyway: a quarter of the driver's CPU
       connectTimeout: timeoutMs,
       timezone: "Z",
       queryFormat: (sql) => sql, // no placeholders: nothing to look for

@@ -18,7 +18,7 @@ export interface Comparison {
   readonly json: string | undefined;
 }
 
-/** A load before the first round, not counted: programs that have run for a while are compared, not their first seconds. */
+/** Load before the first round, uncounted: programs that have run for a while are compared, not their first seconds. */
 const heating = { clients: 64, warmupSeconds: 1, seconds: 4 };
 
 /**

@@ -16,8 +16,8 @@ export interface FlushLimits {
   readonly commitsMax: number;
   readonly bytesMax: number;
   /**
-   * Longest wait, milliseconds, of a commit that nobody waits for, for a flush that goes anyway. It spares a flush where
-   * few clients keep the store busy; 0: none waits.
+   * Longest wait, milliseconds, of a commit that nobody waits for, for a flush that goes anyway. It spares a flush
+   * where few clients keep the store busy; 0: none waits.
    */
   readonly lingerMs: number;
 }

@@ -53,7 +53,7 @@ describe.runIf(await available("mysql"))("the committer over MySQL", () => {
     };
     const log = { info: () => {}, warn: () => {}, error: () => {} };
     const observer = { flushed: () => {} } as unknown as ConstructorParameters<typeof Committer>[2];
-    return new Committer(store, virtualClock(), observer, log, { commitsMax: 100, bytesMax: 1_000_000 });
+    return new Committer(store, virtualClock(), observer, log, { commitsMax: 100, bytesMax: 1_000_000, lingerMs: 0 });
   };
 
   it.each<[ProxyMode, number]>([
@@ -72,12 +72,8 @@ describe.runIf(await available("mysql"))("the committer over MySQL", () => {
     });
     const told = new Map<string, Committed>();
     proxy.mode = mode;
-    committer.add(
-      lost.created(),
-      100,
-      (result) => void told.set("lost", result),
-      () => isOver,
-    );
+    const tell = (result: Committed) => void told.set("lost", result);
+    committer.add(lost.created(), 100, tell, { isAbandoned: () => isOver });
     committer.add(kept.created(), 100, (result) => void told.set("kept", result));
     await committer.drained();
     expect(proxy.struck).toBe(1);

@@ -5,6 +5,8 @@
 
 import type { Reply, Request } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
+import type { EngineSettings } from "../../src/engine/services.js";
+import { settings as engineDefaults } from "../engine/harness.js";
 import { judge, judgeQueues, judgeRivals, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
 import { drawFaults, type Fault } from "./faults.js";
@@ -51,6 +53,12 @@ const lateCommitsMs = 4000;
 /** Until retention has looked at what is finished. */
 const purgeWaitMs = 65_000;
 
+/** Little room for calls and actors: much is held back, turned away, put to rest and brought back. */
+const narrowness = {
+  dispatch: { perOrigin: 2, perNode: 4, waitingPerTarget: 3, targets: 1000 },
+  residentMax: 12,
+} satisfies Partial<EngineSettings>;
+
 /** Whether commits that nobody waits for linger is drawn apart, so that the rest of a seed is as it was before. */
 const lingering = 0x10;
 
@@ -60,7 +68,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const purges = random.chance(0.1);
   const narrow = options.plain === undefined && random.chance(0.25);
   const lingerMs = new Random(seed ^ lingering).pick([0, 2, 40]);
-  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, narrow, lingerMs };
+  const engine = { flush: { ...engineDefaults.flush, lingerMs }, ...(narrow && narrowness) };
+  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, engine };
   const world = new World(random, settings);
   const drawn = drawFaults(random.fork(), spanMs);
   const faults = options.faults ?? drawn;

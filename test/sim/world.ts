@@ -28,8 +28,6 @@ import { Trace } from "./trace.js";
 
 export const startMs = Date.UTC(2026, 0, 1);
 
-const narrowDispatch: EngineSettings["dispatch"] = { perOrigin: 2, perNode: 4, waitingPerTarget: 3, targets: 1000 };
-
 /** Lease of the keepers, and the time beyond it within which shards of the dead are served again (L2). */
 const takeOverMs = 3500;
 
@@ -48,10 +46,8 @@ export interface WorldOptions {
   readonly keepStory: boolean;
   /** After how long the journal of a finished transaction is purged. */
   readonly journalMs: number;
-  /** Little room for calls and actors: much is held back, turned away, put to rest and brought back. */
-  readonly narrow: boolean;
-  /** See `FlushLimits`. */
-  readonly lingerMs: number;
+  /** What differs from the engine of other tests. */
+  readonly engine: Partial<EngineSettings>;
 }
 
 export class World {
@@ -82,7 +78,7 @@ export class World {
   #storeSkewMs = 0;
   #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(random: Random, { keepStory, journalMs, narrow, lingerMs }: WorldOptions) {
+  constructor(random: Random, { keepStory, journalMs, engine }: WorldOptions) {
     this.#random = random.fork();
     this.curious = random.fork();
     this.trace = new Trace(this.scheduler, keepStory);
@@ -90,9 +86,8 @@ export class World {
       ...engineDefaults,
       defaults: { timeoutToFailMs: 8000, requestTimeoutMs: 2000, retryIntervalMs: 1000 },
       waitResultMs: 5000,
-      flush: { ...engineDefaults.flush, lingerMs },
-      ...(narrow && { dispatch: narrowDispatch, residentMax: 12 }),
       retention: { journalMs, headMs: 7_200_000 },
+      ...engine,
     };
     this.leases = new MemoryLeases(() => this.scheduler.nowMs + this.#storeSkewMs);
     this.store = new MemoryStore((shard) => this.leases.epochOf(shard));

@@ -190,6 +190,20 @@ const engine: readonly SimulatedMutant[] = [
     rules: ["LEASE"],
   },
   {
+    name: "more calls on the wire than there may be",
+    file: "src/engine/dispatcher.ts",
+    find: "this.#inFlight < this.#limits.perNode &&\n",
+    replace: "this.#inFlight >= 0 &&\n",
+    rules: ["S10"],
+  },
+  {
+    name: "more calls to one origin than there may be",
+    file: "src/engine/dispatcher.ts",
+    find: "origin.inFlight < this.#limits.perOrigin &&\n",
+    replace: "origin.inFlight >= 0 &&\n",
+    rules: ["S10"],
+  },
+  {
     name: "flushes begin when the lease is over",
     file: "src/engine/committer.ts",
     find: "if (!this.#mayWrite()) throw",
@@ -202,6 +216,13 @@ const engine: readonly SimulatedMutant[] = [
     find: `if (tx.status === "succeed" || (tx.status === "failed" && of === "abort")) return { kind: "accepted" };`,
     replace: `if (tx.status !== "failed" || of === "abort") return { kind: "accepted" };`,
     rules: ["wait", "S1"],
+  },
+  {
+    name: "those who wait are told 'failed' though it succeeded",
+    file: "src/core/outcome.ts",
+    find: `if (tx.status === "succeed" || (`,
+    replace: `if ((tx.status === "succeed" && of === "abort") || (`,
+    rules: ["wait"],
   },
   {
     name: "topics come from a cache",

@@ -161,6 +161,7 @@ export class Client {
 
   /** Abort and submit at once: one of them counts, the other is refused (scenario 27). */
   async #race(type: TransType, submission: Submission): Promise<void> {
+    this.#world.hit("abortAndSubmit");
     const [aborted] = await Promise.all([this.#abort(type), this.#submit(submission)]);
     const both = aborted?.kind === "accepted" && this.story.submitted;
     if (both) this.story.wrong.push("S4: abort and submit were both accepted");
@@ -223,7 +224,7 @@ export class Client {
     for (let i = 1; i <= branches && !failed; i++) {
       const id = branchId(i);
       if (recorded.has(`${id} action`)) continue;
-      if (this.#random.chance(0.1)) return;
+      if (this.#random.chance(0.1)) return this.#world.hit("executorDied");
       const refuses = services.manners.get(`${gid} ${id}`)?.refuses === true;
       if (!refuses) await services.effect({ gid, branchId: id, op: "action", type: "workflow" });
       if (!(await this.#step(id, "action", refuses ? "failed" : "succeed", executorId))) return;
@@ -251,12 +252,15 @@ export class Client {
     const r = this.#random;
     this.story.submission = submission;
     const leaves = submission.options.waitResult && r.chance(0.1) ? new AbortController() : undefined;
-    if (leaves !== undefined) this.#world.scheduler.after(r.between(0, 1500), () => leaves.abort());
+    if (leaves !== undefined) {
+      this.#world.hit("clientLeft");
+      this.#world.scheduler.after(r.between(0, 1500), () => leaves.abort());
+    }
     const request: Request = { kind: "submit", submission };
-    const [reply, twin] = await Promise.all([
-      this.#ask(request, 200, leaves?.signal),
-      r.chance(0.1) ? this.#ask(request) : undefined,
-    ]);
+    const first = this.#ask(request, 200, leaves?.signal);
+    const twice = r.chance(0.1);
+    if (twice) this.#world.hit("submittedTwice");
+    const [reply, twin] = await Promise.all([first, twice ? this.#ask(request) : undefined]);
     for (const one of [reply, twin])
       if (one?.kind === "accepted" || (one?.kind === "refused" && one.code === "ONGOING")) this.story.submitted = true;
     if (this.story.submitted && r.chance(0.15)) await this.#submitOther(submission);
@@ -264,6 +268,7 @@ export class Client {
 
   /** The same gid with other content is refused, whatever has become of the first (S9). */
   async #submitOther(submission: Submission): Promise<void> {
+    this.#world.hit("submittedOther");
     const other = { ...submission, digest: `${submission.digest} other` };
     const reply = await this.#ask({ kind: "submit", submission: other }, 50, undefined, false);
     if (reply === undefined || this.#isPoisoned()) return;
@@ -272,6 +277,7 @@ export class Client {
   }
 
   async #registerTooLate(type: "tcc" | "xa"): Promise<void> {
+    this.#world.hit("registeredLate");
     const reply = await this.#ask({ kind: "registerBranch", registration: this.#branch(type, "09", "http://p0.sim") });
     if (reply === undefined || this.#isPoisoned()) return;
     this.#world.coverage.count("checked: branch after submit refused");
@@ -280,6 +286,7 @@ export class Client {
 
   async #abortTooLate(): Promise<void> {
     if (!this.story.submitted) return;
+    this.#world.hit("abortedLate");
     const reply = await this.#abort(this.story.type);
     if (reply === undefined || this.#isPoisoned()) return;
     this.#world.coverage.count("checked: abort after submit refused");
@@ -312,7 +319,9 @@ export class Client {
 
   /** Vanishes here, perhaps; afterwards it does nothing any more. */
   #gone(): boolean {
-    this.#vanished ||= this.#vanishes && this.#random.chance(0.4);
+    const vanishes = !this.#vanished && this.#vanishes && this.#random.chance(0.4);
+    if (vanishes) this.#world.hit("clientVanished");
+    this.#vanished ||= vanishes;
     return this.#vanished;
   }
 

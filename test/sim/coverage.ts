@@ -47,7 +47,8 @@ const checks: readonly string[] = [
   "subscription acknowledged and there",
   ...["of abort and submit one won", "queues empty at the end", "final status stays", "branch after submit refused"],
   ...["abort after submit refused", "rolled back for a reason", "call and flush within the lease"],
-  "no epoch is used after it was given up",
+  ...["no epoch is used after it was given up", "told of a rollback, and there is one", "what is shown is durable"],
+  "no more calls than there may be",
   ...["work taken up in time", "every node serves at the end", "others finish beside a poisoned one"],
 ];
 

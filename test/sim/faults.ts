@@ -31,7 +31,7 @@ export const faultKinds = [
 
 export type FaultKind = (typeof faultKinds)[number];
 
-/** What befalls single messages, calls and statements, counted where it happens. */
+/** What befalls single messages, calls and statements, and who behaves badly, counted where it happens. */
 export const momentaryKinds = [
   "messageLost",
   "messageDoubled",
@@ -51,6 +51,13 @@ export const momentaryKinds = [
   "statementPoor",
   "statementDeadlock",
   "commitRefused",
+  // what participants answer
+  ...(["answeredOngoing", "unclearBeforeWork", "unclearAfterWork", "refusedWork", "checkBackUnclear"] as const),
+  // what clients do
+  ...(["clientVanished", "clientLeft", "executorDied", "submittedTwice", "submittedOther", "abortAndSubmit"] as const),
+  ...(["abortedLate", "registeredLate"] as const),
+  // what operators do
+  ...(["operatorStops", "operatorHastens", "operatorLooks", "operatorParks"] as const),
 ] as const;
 
 export type MomentaryKind = (typeof momentaryKinds)[number];

@@ -6,7 +6,7 @@
 import type { Event, NewOp } from "../../src/core/event.js";
 import type { JournalRow } from "../../src/core/evolve.js";
 import type { Reply, Request } from "../../src/core/input.js";
-import type { OpStatus, Status, TransType } from "../../src/core/transaction.js";
+import type { OpStatus, Status, Transaction, TransType } from "../../src/core/transaction.js";
 import type { Call } from "../../src/ports/caller.js";
 import type { ShardRow } from "../../src/ports/leases.js";
 import type { Commit } from "../../src/ports/store.js";
@@ -117,11 +117,12 @@ export class Ledger {
     const account = this.accounts.get(gid);
     const lies = (what: string) => this.#accuse("S1", gid, `${request.kind} acknowledged, but ${what}`);
     if (reply.kind === "refused") {
-      if (reply.code === "NOT_OWNER") this.#accuse("ROUTE", gid, "a client was sent elsewhere");
       this.#coverage.count(`reply: ${request.kind} ${reply.code}`);
-      return;
+      if (reply.code === "NOT_OWNER") this.#accuse("ROUTE", gid, "a client was sent elsewhere");
+      return this.#judgeRefusal(account, request, reply.code, own);
     }
     this.#coverage.count(`reply: ${request.kind} ${reply.kind}`);
+    if (reply.kind === "transaction") this.#judgeSight(account, reply.transaction);
     if (request.kind === "query" || request.kind === "await") return;
     if (reply.kind === "transaction" && reply.transaction === undefined) return;
     this.#coverage.count("checked: acknowledged and durable");
@@ -136,6 +137,8 @@ export class Ledger {
           this.#accuse("wait", gid, `told 'succeed', is '${account.status}'`);
         return;
       case "abort":
+        if (request.waitResult && account.status !== "failed")
+          this.#accuse("wait", gid, `told that it is rolled back, is '${account.status}'`);
         return account.had.has("aborting") || account.status === "failed" ? undefined : lies("it goes on");
       case "registerBranch": {
         const { branchId, ops } = request.registration;
@@ -154,6 +157,25 @@ export class Ledger {
       case "prepareWorkflow":
         return;
     }
+  }
+
+  /** Who submitted and is refused for good is told of a rollback: then there is one. */
+  #judgeRefusal(account: Account | undefined, request: Request, code: string, own: boolean): void {
+    if (request.kind !== "submit" || !own || code !== "REFUSED" || account === undefined) return;
+    this.#coverage.count("checked: told of a rollback, and there is one");
+    if (account.status === "succeed" || account.status === "submitted")
+      this.#accuse("wait", account.gid, `told 'failed', is '${account.status}'`);
+  }
+
+  /** Who looks is shown nothing that is not durable, and no end that is not the end. */
+  #judgeSight(account: Account | undefined, seen: Transaction | undefined): void {
+    if (seen === undefined) return;
+    this.#coverage.count("checked: what is shown is durable");
+    if (account === undefined) return this.#accuse("S1", seen.gid, "shown, but nothing is stored");
+    if (seen.version > account.version)
+      this.#accuse("S1", seen.gid, `version ${seen.version} is shown, ${account.version} is stored`);
+    if (isFinal(seen) && seen.status !== account.status)
+      this.#accuse("S1", seen.gid, `shown as '${seen.status}', is '${account.status}'`);
   }
 
   /** Ids of a new owner are above all that it found in its shard. */

@@ -15,6 +15,7 @@ export function operate(world: World, random: Random, story: Story): void {
   const ask = (request: Request) => world.ask(random, story.gid, request);
   world.scheduler.after(random.chance(0.5) ? random.between(0, 30) : random.between(0, 4000), () => {
     const deed = random.below(4);
+    world.hit((["operatorStops", "operatorHastens", "operatorLooks", "operatorParks"] as const)[deed]!);
     if (deed === 0) {
       story.forced = true;
       void ask({ kind: "forceStop" });

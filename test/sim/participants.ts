@@ -10,7 +10,6 @@ import {
   passBarrier,
 } from "../../src/client/barrier/core.js";
 import { Duplicated } from "../../src/client/errors.js";
-import type { Outcome } from "../../src/core/transaction.js";
 import type { Answer, Call, Callers } from "../../src/ports/caller.js";
 import type { MomentaryKind } from "./faults.js";
 import type { Process } from "./machine.js";
@@ -37,6 +36,10 @@ export interface Sender {
   sent(call: Call): void;
   /** The right under which it works on a gid then: a reload under a new one may have to call again. */
   epochOf(gid: string): number | undefined;
+  /** Most calls on its wire at a time: to one origin, to all (S10). */
+  readonly room: { readonly perOrigin: number; readonly perNode: number };
+  /** Has as many on the wire as it may. */
+  full(): void;
 }
 
 const undoing: ReadonlySet<string> = new Set(["compensate", "cancel", "rollback"]);
@@ -78,13 +81,13 @@ export class Services {
   }
 
   /** The services as one process reaches them. */
-  callers(process: Process, { sent, epochOf }: Sender): Callers {
+  callers(process: Process, { sent, epochOf, room, full }: Sender): Callers {
     const settled = new Set<string>();
-    const onWire = new Set<string>();
+    const onWire = new Map<string, string>();
     const locations = new Map<string, { readonly origin: string; readonly target: string }>();
     return {
       locate: (_protocol, url) => {
-        const known = locations.get(url) ?? { origin: url.split("/").slice(0, 3).join("/"), target: url };
+        const known = locations.get(url) ?? { origin: originOf(url), target: url };
         locations.set(url, known);
         return known;
       },
@@ -96,7 +99,9 @@ export class Services {
         if (settled.has(key)) this.wasted.push(`S8: ${process.name} called ${key} again after its own success`);
         if (call.op === "compensate" && onWire.has(`${place} action`))
           this.wasted.push(`S7: ${process.name} compensates ${place} while its action is on the wire`);
-        onWire.add(key);
+        onWire.set(key, originOf(call.url));
+        if (onWire.size > room.perOrigin) this.#judgeRoom(process, [...onWire.values()], originOf(call.url), room);
+        if (onWire.size === room.perNode) full();
         const answer = await this.#exchange(process, call);
         onWire.delete(key);
         if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
@@ -104,6 +109,12 @@ export class Services {
       },
       close: async () => {},
     };
+  }
+
+  #judgeRoom({ name }: Process, origins: readonly string[], to: string, { perOrigin, perNode }: Sender["room"]): void {
+    const beside = origins.filter((origin) => origin === to).length;
+    if (origins.length > perNode || beside > perOrigin)
+      this.wasted.push(`S10: ${name} has ${origins.length} calls on the wire, ${beside} of them to one origin`);
   }
 
   #exchange(process: Process, call: Call): Promise<Answer> {
@@ -120,7 +131,7 @@ export class Services {
           }),
         );
       const timeout = answer({ outcome: "unknown", detail: "timeout" }, call.timeoutMs);
-      const host = call.url.split("/")[2]!;
+      const host = originOf(call.url).slice("http://".length);
       if ((this.deadUntil.get(host) ?? 0) > nowMs)
         return void answer({ outcome: "unknown", detail: "connection refused" }, 1);
       const slow = (this.slowUntil.get(host) ?? 0) > nowMs ? this.#random.between(500, 8000) : 0;
@@ -149,18 +160,24 @@ export class Services {
     const nth = (this.#nth.get(key) ?? 0) + 1;
     this.#nth.set(key, nth);
     const manner = this.manners.get(`${gid} ${branchId}`) ?? plain;
-    if (nth <= manner.ongoing) return { outcome: "ongoing", detail: "not yet" };
-    if (nth <= manner.ongoing + manner.unknownBefore) return { outcome: "unknown", detail: "out of order" };
+    if (nth <= manner.ongoing) return this.#odd("answeredOngoing", { outcome: "ongoing", detail: "not yet" });
+    if (nth <= manner.ongoing + manner.unknownBefore)
+      return this.#odd("unclearBeforeWork", { outcome: "unknown", detail: "out of order" });
     if (manner.refuses && (op === "action" || op === "try") && call.type !== "msg") return this.#refuse(gid);
     await this.effect(call);
     const late = nth <= manner.ongoing + manner.unknownBefore + manner.unknownAfter;
-    const outcome: Outcome = late ? "unknown" : "success";
-    return { outcome, detail: late ? "done, but the answer was lost" : "" };
+    if (late) return this.#odd("unclearAfterWork", { outcome: "unknown", detail: "done, but the answer was lost" });
+    return { outcome: "success", detail: "" };
   }
 
   #refuse(gid: string): Answer {
     this.refusals.add(gid);
-    return { outcome: "failure", detail: "no" };
+    return this.#odd("refusedWork", { outcome: "failure", detail: "no" });
+  }
+
+  #odd(kind: MomentaryKind, answer: Answer): Answer {
+    this.#hit(kind);
+    return answer;
   }
 
   /** Does the work of an op behind the barrier, in one go. */
@@ -200,12 +217,16 @@ export class Services {
   }
 
   async #checkBack(gid: string): Promise<Answer> {
-    if (this.#random.chance(0.2)) return { outcome: "unknown", detail: "database away" };
+    if (this.#random.chance(0.2)) return this.#odd("checkBackUnclear", { outcome: "unknown", detail: "database away" });
     const row = checkBackRow(gid, "msg");
     await this.#table.insertIgnore(row);
     const verdict = checkBackVerdict(await this.#table.reason(row), gid);
     return verdict === "committed" ? { outcome: "success", detail: "" } : { outcome: "failure", detail: "rolled back" };
   }
+}
+
+function originOf(url: string): string {
+  return url.slice(0, url.indexOf("/", "http://".length));
 }
 
 /** A barrier table in memory; every statement is one step. */

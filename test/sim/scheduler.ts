@@ -2,6 +2,8 @@
  * The only source of order in a simulation: one heap of events on virtual time. After each event everything that it
  * made ready runs to its end before the next one begins, so a run is a function of its seed.
  */
+import type { Clock } from "../../src/ports/clock.js";
+
 export interface Event {
   readonly atMs: number;
   readonly seq: number;
@@ -31,6 +33,20 @@ export class Scheduler {
     const event = { atMs: this.#nowMs + Math.max(0, delayMs), seq: this.#seq++, task, cancelled: false };
     this.#push(event);
     return event;
+  }
+
+  /** The true time, for what is no process. */
+  clock(): Clock {
+    return {
+      nowMs: () => this.#nowMs,
+      monotonicMs: () => this.#nowMs,
+      after: (delayMs, task) => {
+        const event = this.after(delayMs, task);
+        return () => {
+          event.cancelled = true;
+        };
+      },
+    };
   }
 
   /** Runs events up to a time, or until `done` says so (asked every so often). */

@@ -94,7 +94,7 @@ export class World {
     const hit = (kind: MomentaryKind) => this.hit(kind);
     this.services = new Services(this.scheduler, random.fork(), hit);
     this.network = new Network(this.scheduler, random.fork(), hit, (end) => this.coverage.count(`doubt: ${end}`));
-    this.#hub = new MemoryHub(this.#clockOfTheWorld(), (from, to) => this.network.delivery(from, to));
+    this.#hub = new MemoryHub(this.scheduler.clock(), (from, to) => this.network.delivery(from, to));
   }
 
   /** Everything that was ever stored is final, but for what the store refuses. */
@@ -146,6 +146,8 @@ export class World {
             this.#judgeTenure(member, name, givenUp, shardOf(call.gid));
           },
           epochOf: (gid) => member.keeper.epochOf(shardOf(gid)),
+          room: this.#settings.dispatch,
+          full: () => this.coverage.count("checked: no more calls than there may be"),
         }),
         clock,
         random: () => process.random(),
@@ -381,18 +383,5 @@ export class World {
     if (stops) this.forced.add(gid);
     const request: Request = stops ? { kind: "forceStop" } : { kind: "hasten", bulk: false };
     this.scheduler.after(this.curious.between(0, 20), () => void this.ask(this.curious, gid, request));
-  }
-
-  #clockOfTheWorld() {
-    return {
-      nowMs: () => this.scheduler.nowMs,
-      monotonicMs: () => this.scheduler.nowMs,
-      after: (delayMs: number, task: () => void) => {
-        const event = this.scheduler.after(delayMs, task);
-        return () => {
-          event.cancelled = true;
-        };
-      },
-    };
   }
 }

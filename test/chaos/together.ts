@@ -4,8 +4,9 @@
  * Then everything is healed, every transfer is followed to its end and the bank is counted.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { createConnection, type RowDataPacket } from "mysql2/promise";
 import { createClient } from "../../src/client/index.js";
-import { startFleet } from "../cluster/fleet.js";
+import { type Fleet, startFleet } from "../cluster/fleet.js";
 import { startProxy } from "../cluster/proxy.js";
 import { type Counter, carryOut, draw, type End, judgeTransfer, moving, patterns, type Transfer } from "./transfers.js";
 import { type Lines, startTroubles, type Troubles, troubleKinds } from "./troubles.js";
@@ -44,7 +45,8 @@ export async function together(options: Together): Promise<readonly string[]> {
     },
   });
   const endpoints = fleet.nodes.map(({ http }) => http);
-  const client = createClient({ endpoints, checkBackUrl: vault.steps.check, callTimeout: "3s" });
+  const { fetch, storyOf } = recorder();
+  const client = createClient({ endpoints, checkBackUrl: vault.steps.check, callTimeout: "3s", fetch });
   const flow = moving(vault, random);
   const flows = client.workflows([flow], { callbackUrl: vault.steps.workflow, lease: "3s" });
   vault.mount([flows.route, xaBranch(vault, client)]);
@@ -57,7 +59,8 @@ export async function together(options: Together): Promise<readonly string[]> {
     say("no more faults: everything is healed");
     await troubles.stop();
     await fleet.settled(60, 60_000);
-    const complaints = await judge(counter, transfers, options);
+    const found = await judge(counter, transfers, options);
+    const complaints = await Promise.all(found.map((text) => explained(text, fleet, storyOf)));
     return [...complaints, ...sayTroubles(options, troubles, say), ...sayNotes(notes, say)];
   } catch (error) {
     say(`logs: ${fleet.nodes.map(({ log }) => log).join(" ")}`);
@@ -69,6 +72,45 @@ export async function together(options: Together): Promise<readonly string[]> {
     await fleet.close();
     for (const { mysql, nats, node } of lines.values()) await Promise.all([mysql.close(), nats.close(), node.close()]);
     await vault.close();
+  }
+}
+
+/** A fetch that remembers what was asked about each gid and what was answered: a complaint is told with its story. */
+function recorder() {
+  const stories = new Map<string, string[]>();
+  const since = () => `${new Date().toISOString().slice(11, 23)}`;
+  const fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    const gid = /all-\d+/.exec(`${url} ${String(init.body ?? "")}`)?.[0] ?? "";
+    const lines = stories.get(gid) ?? [];
+    stories.set(gid, lines);
+    const asked = `${since()} ${url.slice(0, 90)}`;
+    try {
+      const answer = await globalThis.fetch(url, init);
+      const text = await answer.clone().text();
+      lines.push(`${asked} → ${since()} ${answer.status} ${text.slice(0, 160)}`);
+      return answer;
+    } catch (error) {
+      lines.push(`${asked} → ${since()} ${String(error)}`);
+      throw error;
+    }
+  };
+  return { fetch, storyOf: (gid: string) => stories.get(gid) ?? [] };
+}
+
+/** A complaint with what was asked and answered about its transfer, and what the database holds of it. */
+async function explained(
+  complaint: string,
+  fleet: Fleet,
+  storyOf: (gid: string) => readonly string[],
+): Promise<string> {
+  const gid = /all-\d+/.exec(complaint)?.[0];
+  if (gid === undefined) return complaint;
+  const asked = await createConnection({ uri: fleet.database.url });
+  try {
+    const [heads] = await asked.query<RowDataPacket[]>("select * from head where gid = ?", [gid]);
+    return [complaint, ...storyOf(gid), `stored: ${JSON.stringify(heads)}`].join("\n    ");
+  } finally {
+    asked.destroy();
   }
 }
 
@@ -123,9 +165,9 @@ async function judge(
   transfers: readonly Transfer[],
   { minutes, say }: Together,
 ): Promise<readonly string[]> {
-  const { vault, client } = counter;
+  const { vault } = counter;
   const endMs = performance.now() + endWithinMs;
-  await vault.outbox.relayOnce(client);
+  while ((await vault.unsent()) > 0 && performance.now() < endMs) await delay(200);
   const ends = new Map<string, End>();
   const queue = [...transfers];
   const follow = async () => {

@@ -54,6 +54,8 @@ export interface Vault {
   transaction<T>(work: (tx: Connection) => Promise<T>): Promise<T>;
   /** Of every transfer that has changed anything. */
   effects(): Promise<ReadonlyMap<string, Effects>>;
+  /** Messages of the outbox that the coordinator has not taken yet. */
+  unsent(): Promise<number>;
   /** All accounts and all that is held. */
   total(): Promise<number>;
   readonly expectedTotal: number;
@@ -155,6 +157,12 @@ export async function openVault(random: () => number, note: (text: string) => vo
     },
     transaction: (work) => library.transaction(work),
     effects: () => effectsIn(pool),
+    unsent: async () => {
+      const [[row]] = await pool.query<RowDataPacket[]>(
+        "select count(*) as unsent from tandem_outbox where submitted_at is null and dead_at is null",
+      );
+      return Number(row!.unsent);
+    },
     total: async () => {
       const [[row]] = await pool.query<RowDataPacket[]>("select sum(balance) + sum(held) as total from account");
       return Number(row!.total);

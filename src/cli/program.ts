@@ -7,6 +7,7 @@ import { statuses, transTypes } from "../core/transaction.js";
 import { connect } from "./api.js";
 import { backup } from "./backup.js";
 import type { Context } from "./context.js";
+import { addDatabases } from "./database.js";
 import { doctor } from "./doctor.js";
 import { CliError, type ExitCode, exitCodes } from "./exit.js";
 import { migrate } from "./migrate.js";
@@ -62,6 +63,7 @@ function buildProgram(context: Context, startNode: StartNode): Command {
   addServer(program, context, startNode);
   addTransactions(program, context);
   addTopics(program, context);
+  addDatabases(program, context, withServer);
   for (const command of [...program.commands, ...program.commands.flatMap((command) => command.commands)]) {
     command.exitOverride().copyInheritedSettings(program);
   }

@@ -35,8 +35,8 @@ export interface PreparedBranch {
  * gives those that were forgotten the same end. Safe at any time, also while transactions are running. On MySQL 8 it
  * needs the right XA_RECOVER_ADMIN.
  */
-export async function recoverXa<Tx>(
-  database: XaDatabase<Tx>,
+export async function recoverXa(
+  database: Pick<XaDatabase<unknown>, "prepared" | "finish">,
   client: Pick<Client, "query">,
   options: XaRecoveryOptions = {},
 ): Promise<readonly PreparedBranch[]> {
@@ -53,7 +53,7 @@ export async function recoverXa<Tx>(
   return found;
 }
 
-async function listed<Tx>(database: XaDatabase<Tx>): Promise<readonly string[]> {
+async function listed(database: Pick<XaDatabase<unknown>, "prepared">): Promise<readonly string[]> {
   try {
     return await database.prepared();
   } catch (cause) {

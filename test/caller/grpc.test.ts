@@ -27,7 +27,7 @@ describe("a gRPC call on the wire", () => {
       te: "gzip",
       "Content-Type": "text/plain",
     };
-    const answer = await ask(caller(), `127.0.0.1:${port}/busi.Busi/Pay`, { payload, headers, gid: "it's é" });
+    const answer = await ask(caller(), `127.0.0.1:${port}/busi.Busi/Pay`, { payload, headers, gid: "it's %" });
     expect(answer.outcome).toBe("success");
     expect(Buffer.concat(seen[0]?.body ?? []).toString("hex")).toBe(`0000000006${payload.toString("hex")}`);
     expect(seen[0]?.headers).toMatchObject({
@@ -45,7 +45,27 @@ describe("a gRPC call on the wire", () => {
       "x-h": "v",
       "data-bin": Buffer.from("\u0001raw").toString("base64"),
     });
-    expect(Buffer.from(String(seen[0]?.headers["dtm-gid"]), "latin1").toString("utf8")).toBe("it's é");
+    expect(seen[0]?.headers["dtm-gid"]).toBe("it's %");
+  });
+
+  it("is not made where metadata cannot tell whose it is: a participant would run without knowing", async () => {
+    const seen: string[] = [];
+    const port = await participant((body) => void seen.push(body.toString()));
+    const call = (ids: object) =>
+      ask(caller(), `127.0.0.1:${port}/busi.Busi/Pay`, { payload: Buffer.from("p"), ...ids });
+    for (const [ids, name] of [
+      [{ gid: "überweisung-1" }, "gid"],
+      [{ gid: "g1 " }, "gid"],
+      [{ branchId: "0\u0101" }, "branch_id"],
+      [{ op: "überweisen" }, "op"],
+    ] as const)
+      expect(await call(ids)).toEqual({
+        ...{ outcome: "unknown", isWell: true },
+        detail: `not called: gRPC metadata carries printable ASCII without outer blanks only, which ${name} is not`,
+      });
+    expect(seen).toEqual([]);
+    expect(await call({ gid: "a b;c'" })).toMatchObject({ outcome: "success" });
+    expect(seen).toEqual(["p"]);
   });
 
   it("is understood by an ordinary server", async () => {

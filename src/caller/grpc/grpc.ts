@@ -35,6 +35,8 @@ export class GrpcCaller {
 
   /** Never rejects. A call that the peer surely did not look at is made once more; no other is. */
   call(url: GrpcUrl, call: Call, signal: AbortSignal): Promise<Answer> {
+    const unfit = unfitId(call);
+    if (unfit !== undefined) return Promise.resolve({ ...unknown(unfit), isWell: true });
     const headers = headersOf(url, call, this.#secure(url));
     const message = call.type === "workflow" ? new ProtobufWriter().bytes(1, call.payload).finish() : call.payload;
     const channel = this.#channel(url);
@@ -101,6 +103,18 @@ function answerOf(ended: Ended): Answer {
   }
 }
 
+/**
+ * Why the call's identity cannot be told: metadata is printable ASCII, and a server may drop or trim what is not. A
+ * participant that does not know which branch it is called for must not run.
+ */
+function unfitId({ gid, branchId, op }: Call): string | undefined {
+  const ids = { gid, branch_id: branchId, op };
+  const unfit = Object.entries(ids).filter(([, text]) => !/^(?! )[\x20-\x7e]*(?<! )$/.test(text));
+  if (unfit.length === 0) return undefined;
+  const names = unfit.map(([name]) => name).join(", ");
+  return `not called: gRPC metadata carries printable ASCII without outer blanks only, which ${names} is not`;
+}
+
 /** Metadata of S-BR-33 after what HTTP/2 and gRPC need; the branch's own over ours, but not over gRPC's. */
 function headersOf(url: GrpcUrl, call: Call, secure: boolean): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {
@@ -112,10 +126,10 @@ function headersOf(url: GrpcUrl, call: Call, secure: boolean): OutgoingHttpHeade
     "content-type": rawContentType,
     "grpc-timeout": encodeTimeout(call.timeoutMs),
     "user-agent": "tandem",
-    "dtm-gid": wireText(call.gid),
+    "dtm-gid": call.gid,
     "dtm-trans_type": call.type,
-    "dtm-branch_id": wireText(call.branchId),
-    "dtm-op": wireText(call.op),
+    "dtm-branch_id": call.branchId,
+    "dtm-op": call.op,
     "dtm-dtm": "",
   };
   for (const [name, value] of Object.entries(call.headers)) {

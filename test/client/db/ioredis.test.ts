@@ -124,6 +124,27 @@ describe.runIf(here)("barrier on Redis", () => {
     expect(() => redisBarrier(redis, { expire: "1h" })).toThrow(/a day at least/);
     expect(() => barrier.adjust(branch("g", "action"), "g", 0.5)).toThrow(/whole number/);
   });
+
+  it("is not content with a Redis that may evict guards, in either protocol, and with one that may not", async () => {
+    const own = await startRedis({ own: true });
+    const clients = [new Redis(own.url), new Redis(own.url, { protocol: 3 })];
+    try {
+      for (const policy of ["allkeys-lru", "volatile-ttl", "noeviction"])
+        for (const client of clients) {
+          await client.config("SET", "maxmemory-policy", policy);
+          const checked = redisBarrier(client).selfCheck();
+          if (policy === "noeviction") await expect(checked).resolves.toBeUndefined();
+          else
+            await expect(checked).rejects.toMatchObject({
+              ...{ code: "DTX_BARRIER", hint: "set maxmemory-policy to noeviction" },
+              message: expect.stringContaining(`maxmemory-policy ${policy}`),
+            });
+        }
+    } finally {
+      for (const client of clients) client.disconnect();
+      await own.stop();
+    }
+  });
 });
 
 const kindOf = (result: { kind: string }) => result.kind;

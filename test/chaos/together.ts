@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 import { createClient } from "../../src/client/index.js";
 import { type Fleet, startFleet } from "../cluster/fleet.js";
+import { statusOf } from "../cluster/load.js";
 import { startProxy } from "../cluster/proxy.js";
 import { type Counter, carryOut, draw, type End, judgeTransfer, moving, patterns, type Transfer } from "./transfers.js";
 import { type Lines, startTroubles, type Troubles, troubleKinds } from "./troubles.js";
@@ -108,7 +109,9 @@ async function explained(
   const asked = await createConnection({ uri: fleet.database.url });
   try {
     const [heads] = await asked.query<RowDataPacket[]>("select * from head where gid = ?", [gid]);
-    return [complaint, ...storyOf(gid), `stored: ${JSON.stringify(heads)}`].join("\n    ");
+    const seen = await Promise.all(fleet.nodes.map((node) => statusOf(node, gid).catch(String)));
+    const now = `stored: ${JSON.stringify(heads)}; the nodes say ${seen}`;
+    return [complaint, ...storyOf(gid), now].join("\n    ");
   } finally {
     asked.destroy();
   }
@@ -167,7 +170,11 @@ async function judge(
 ): Promise<readonly string[]> {
   const { vault } = counter;
   const endMs = performance.now() + endWithinMs;
+  const [late, healedMs] = [await vault.unsent(), performance.now()];
   while ((await vault.unsent()) > 0 && performance.now() < endMs) await delay(200);
+  say(
+    `outbox: ${late} messages taken only after the faults, the last ${Math.round(performance.now() - healedMs)} ms later`,
+  );
   const ends = new Map<string, End>();
   const queue = [...transfers];
   const follow = async () => {

@@ -21,6 +21,11 @@ export interface RedisScripts {
 export interface RedisBarrierOptions {
   /** How long guards live: longer than any delivery can be late. Default 7 days, at least 1 day. */
   readonly expire?: Duration;
+  /**
+   * Keep what `effect` returns beside the guard, for as long, and answer repeated deliveries with it, not with nothing.
+   * In a key of its own, the guard's with `-result` behind it; on a cluster it needs a `hashTag`. Default: no.
+   */
+  readonly remember?: boolean;
 }
 
 /**
@@ -55,6 +60,7 @@ export interface RedisBarrier {
 /** A barrier over an ioredis client. */
 export function redisBarrier(redis: RedisScripts, options: RedisBarrierOptions = {}): RedisBarrier {
   const seconds = String(expireSeconds(options.expire ?? "7d"));
+  const { remember = false } = options;
   const barrier: RedisBarrier = {
     async run(source, effect, callOptions = {}) {
       const delivery = barrierFrom(source);
@@ -65,9 +71,15 @@ export function redisBarrier(redis: RedisScripts, options: RedisBarrierOptions =
       const keys = [
         own,
         origin === undefined ? own : guardKey(branch, origin, barrierId, effect.hashTag),
+        remember ? `${own}-result` : own,
         ...effect.keys,
       ];
-      const args = [origin === undefined ? "" : "undo", seconds, ...(effect.args ?? []).map(String)];
+      const args = [
+        origin === undefined ? "" : "undo",
+        seconds,
+        remember ? "remember" : "",
+        ...(effect.args ?? []).map(String),
+      ];
       return resultOf(branch, await runScript(redis, scriptOf(effect), keys, args));
     },
     adjust: (delivery, key, amount, hashTag) => {
@@ -113,20 +125,25 @@ return redis.call('GET', KEYS[1])`;
 
 /** Guards are written after the effect: a script that fails leaves none, and the next delivery tries again. */
 const scriptOf = ({ check = "", effect }: RedisEffect): string => `
-local own, undo, ttl = redis.call('GET', KEYS[1]), ARGV[1] ~= '', ARGV[2]
-if own then return {own == 'rollback' and 'suspended' or 'duplicate'} end
+local own, undo, ttl, remember = redis.call('GET', KEYS[1]), ARGV[1] ~= '', ARGV[2], ARGV[3] ~= ''
+if own == 'rollback' then return {'suspended'} end
+if own then
+  local kept = remember and redis.call('GET', KEYS[3])
+  return {'duplicate', kept and cmsgpack.unpack(kept)}
+end
 if undo and redis.call('EXISTS', KEYS[2]) == 0 then
   redis.call('SET', KEYS[1], 'op', 'EX', ttl)
   redis.call('SET', KEYS[2], 'rollback', 'EX', ttl)
   return {'null-compensation'}
 end
-local keys, args = {unpack(KEYS, 3)}, {unpack(ARGV, 3)}
+local keys, args = {unpack(KEYS, 4)}, {unpack(ARGV, 4)}
 local function check() ${check} end
 local function effect() ${effect} end
 local refusal = not undo and check()
 if refusal then return {'refused', tostring(refusal)} end
 local value = effect()
 redis.call('SET', KEYS[1], 'op', 'EX', ttl)
+if remember and value then redis.call('SET', KEYS[3], cmsgpack.pack(value), 'EX', ttl) end
 return {'executed', value}`;
 
 /**
@@ -155,7 +172,8 @@ function resultOf(branch: BranchIdentity, answer: unknown): BarrierResult<unknow
       return { kind };
     case "duplicate":
     case "suspended":
-      if (op !== "msg") return { kind };
+      if (op !== "msg")
+        return kind === "suspended" || value === undefined || value === null ? { kind } : { kind, value };
       throw new Duplicated("the local work of this message was done or given up before", { gid, branchId });
     default:
       throw new BarrierError(`the barrier's script answered ${JSON.stringify(answer)}`, { gid, branchId });

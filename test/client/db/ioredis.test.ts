@@ -145,6 +145,32 @@ describe.runIf(here)("barrier on Redis", () => {
       await own.stop();
     }
   });
+
+  it("answers a repeat with the first one's value where it remembers, and with none where it does not", async () => {
+    const remembering = redisBarrier(redis, { remember: true, expire: "2d" });
+    const values = ["42", "'ä \\0 text'", "{1, 'two', {3}}", "nil", "false", "redis.call('INCR', keys[1])"];
+    const expected = [42, "ä \0 text", [1, "two", [3]], undefined, undefined, 1];
+    for (const [n, lua] of values.entries()) {
+      const [gid, counter] = [fresh(), fresh()];
+      const effect = { keys: [counter], effect: `return ${lua}` };
+      const [first, repeat] = [branch(gid, "action"), branch(gid, "action")];
+      expect(await remembering.run(first, effect)).toEqual({ kind: "executed", value: expected[n] });
+      expect(await remembering.run(repeat, effect)).toEqual({ kind: "duplicate", value: expected[n] });
+      expect(await barrier.run(branch(gid, "action"), effect)).toEqual({ kind: "duplicate" });
+      expect(await redis.ttl(`${gid}-01-action-01-result`)).toBe(expected[n] === undefined ? -2 : 2 * 86_400);
+    }
+  });
+
+  it("keeps no value where it does not remember, and none of what was skipped", async () => {
+    const [plain, undone] = [fresh(), fresh()];
+    const effect = { keys: [], effect: "return 7" };
+    const remembering = redisBarrier(redis, { remember: true });
+    await barrier.run(branch(plain, "action"), effect);
+    expect(await remembering.run(branch(plain, "action"), effect)).toEqual({ kind: "duplicate" });
+    expect(await remembering.run(branch(undone, "compensate"), effect)).toEqual({ kind: "null-compensation" });
+    expect(await remembering.run(branch(undone, "action"), effect)).toEqual({ kind: "suspended" });
+    for (const gid of [plain, undone]) expect(await redis.keys(`${gid}-*-result`)).toEqual([]);
+  });
 });
 
 const kindOf = (result: { kind: string }) => result.kind;

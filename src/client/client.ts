@@ -16,7 +16,7 @@ import { newGid, queryState } from "./global.js";
 import { type Fetch, httpEndpoint } from "./http.js";
 import { type Msg, type MsgOptions, msg } from "./msg.js";
 import { type Saga, type SagaOptions, saga } from "./saga.js";
-import { type Initiator, type Tcc, tcc } from "./tcc.js";
+import type { Initiator, Tcc } from "./tcc.js";
 import type { Telemetry } from "./telemetry.js";
 import { type Workflow, type Workflows, type WorkflowsOptions, workflows } from "./workflow/workflow.js";
 import type { Xa } from "./xa/xa.js";
@@ -68,6 +68,8 @@ export interface Client extends AsyncDisposable {
   /** Adds a URL to a topic's subscribers. */
   subscribe(topic: string, url: string, remark?: string): Promise<void>;
   unsubscribe(topic: string, url: string): Promise<void>;
+  /** Removes a topic with all its subscribers. */
+  deleteTopic(topic: string): Promise<void>;
   /** The coordinator itself, for operations that have no method of their own here. */
   readonly api: Api;
   close(): Promise<void>;
@@ -89,7 +91,7 @@ export function createClient(options: ClientOptions): Client {
   };
   return {
     saga: (sagaOptions) => saga(api, sagaOptions),
-    tcc: <T>(...given: Given<Tcc, T>) => tcc(initiator, ...optionsFirst(given)),
+    tcc: async <T>(...given: Given<Tcc, T>) => (await import("./tcc.js")).tcc(initiator, ...optionsFirst(given)),
     xa: async <T>(...given: Given<Xa, T>) => (await import("./xa/xa.js")).xa(initiator, ...optionsFirst(given)),
     msg: (msgOptions = {}) => msg(initiator, msgOptions, options.checkBackUrl),
     workflows: (list, workflowsOptions) => workflows(initiator, list, workflowsOptions),
@@ -101,6 +103,9 @@ export function createClient(options: ClientOptions): Client {
     },
     async unsubscribe(topic, url) {
       await accepted(api, "unsubscribe", { topic, url });
+    },
+    async deleteTopic(topic) {
+      await accepted(api, "deleteTopic", { topic });
     },
     api,
     close,

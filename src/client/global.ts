@@ -27,7 +27,8 @@ export interface GlobalOptions {
 /** How a transaction stands: over with or without success, or still going on (`aborting`: it is being rolled back). */
 export type GlobalState =
   | { readonly gid: string; readonly status: "succeeded" }
-  | { readonly gid: string; readonly status: "failed"; readonly reason: string }
+  /** `details`: what the participant that refused gave with its `Failure`, unless it was long and got cut. */
+  | { readonly gid: string; readonly status: "failed"; readonly reason: string; readonly details?: unknown }
   | { readonly gid: string; readonly status: "pending"; readonly aborting?: true };
 
 const base32 = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -114,8 +115,19 @@ export async function queryState(api: Api, gid: string, options?: ApiOptions): P
   if (typeof transaction !== "object" || transaction === null) return undefined;
   const { status, rollback_reason: reason } = transaction as { status?: unknown; rollback_reason?: unknown };
   if (status === "succeed") return { gid, status: "succeeded" };
-  if (status === "failed") return { gid, status: "failed", reason: typeof reason === "string" ? reason : "" };
+  if (status === "failed") return { gid, status: "failed", ...refusalIn(typeof reason === "string" ? reason : "") };
   return status === "aborting" ? { gid, status: "pending", aborting: true } : { gid, status: "pending" };
+}
+
+/** A reason is `url:… return failed:` and the participant's answer, whose details come along where it has some. */
+function refusalIn(reason: string): { readonly reason: string; readonly details?: unknown } {
+  const [answer] = /\{.*\}/s.exec(reason) ?? [];
+  try {
+    const { details } = JSON.parse(answer ?? "{}") as { readonly details?: unknown };
+    return details === undefined ? { reason } : { reason, details };
+  } catch {
+    return { reason };
+  }
 }
 
 /** Longer than the coordinator holds a reply, so that its word comes before our patience ends. */

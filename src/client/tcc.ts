@@ -1,6 +1,6 @@
 // TCC: the initiator registers each branch, then tries it; the end of the callback decides. Registering comes first,
 // so that a try whose answer was lost is cancelled as well. Inside a try handler a tcc becomes a part of the one that
-// called it.
+// called it. Loaded when the first one is begun.
 
 import { type Api, type ApiBody, accepted, Rejected } from "./api.js";
 import { callParticipant, type ParticipantAccess } from "./call.js";

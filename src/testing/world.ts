@@ -210,8 +210,9 @@ function participantCallers(network: Network, routes: () => readonly Route[]): C
       const op = `${call.gid} ${call.branchId} ${call.op}`;
       const mayBeRefused = call.type === "saga" && call.op === "action";
       const exchange = {
-        send(request: { readonly path: string; readonly body: Uint8Array | undefined }, done: Done) {
-          const deliver = () => answerOf(routes(), request.path, request.body ?? new Uint8Array());
+        send(request: Sent, done: Done) {
+          const header = (name: string) => valueIn(request.headers, name);
+          const deliver = () => answerOf(routes(), request.path, request.body ?? new Uint8Array(), header);
           network.carry({ from: "coordinator", label, op, mayBeRefused, deliver }).then(
             ({ status, text }) => done({ status, body: Buffer.from(text), cut: false, encoding: undefined }),
             (error: Error) => done(error),
@@ -226,7 +227,14 @@ function participantCallers(network: Network, routes: () => readonly Route[]): C
   };
 }
 
+type Sent = Parameters<Parameters<typeof callHttp>[0]["send"]>[0];
 type Done = Parameters<Parameters<typeof callHttp>[0]["send"]>[1];
+
+/** A header's value in a list of names and values. */
+function valueIn(list: readonly string[], name: string): string | undefined {
+  const at = list.findIndex((one, index) => index % 2 === 0 && one.toLowerCase() === name);
+  return at === -1 ? undefined : list[at + 1];
+}
 
 /** The initiator's own calls: try, xa action, steps of workflows. */
 function initiatorFetch(network: Network, routes: () => readonly Route[]): Fetch {
@@ -234,22 +242,28 @@ function initiatorFetch(network: Network, routes: () => readonly Route[]): Fetch
     const { pathname, search, searchParams } = new URL(url);
     const [gid, branchId, op] = ["gid", "branch_id", "op"].map((name) => searchParams.get(name));
     const label = `initiator → participant: ${op} of ${branchId} at ${pathname}`;
-    const body = typeof init.body === "string" ? init.body : "";
+    const body = typeof init.body === "string" || init.body instanceof Uint8Array ? init.body : "";
+    const headers = new Headers(init.headers);
     const { status, text } = await network.carry({
       from: "initiator",
       label,
       op: `${gid} ${branchId} ${op}`,
       mayBeRefused: op === "try" || op === "action",
-      deliver: () => answerOf(routes(), pathname + search, body),
+      deliver: () => answerOf(routes(), pathname + search, body, (name) => headers.get(name) ?? undefined),
     });
     return new Response(text, { status });
   };
 }
 
-async function answerOf(routes: readonly Route[], url: string, body: string | Uint8Array): Promise<Answered> {
+async function answerOf(
+  routes: readonly Route[],
+  url: string,
+  body: string | Uint8Array,
+  header: (name: string) => string | undefined,
+): Promise<Answered> {
   const found = matchRoute(routes, url);
   if (found === undefined) return { status: 404, text: '{"error":"no such route"}' };
   // What nobody expected ends up in the story.
-  const answer = await found.handle({ url, body, onError: ignore });
+  const answer = await found.handle({ url, body, header, onError: ignore });
   return { status: answer.status, text: answer.body };
 }

@@ -35,6 +35,11 @@ export interface BarrierStore<Tx> {
   guarded<T>(tx: Tx, statements: (rows: BarrierRows) => Promise<T>): Promise<T>;
   /** Insert-ignores the row and makes that durable; resolves to the reason that is committed afterwards. */
   takeCheckBack(row: BarrierRow): Promise<string | undefined>;
+  /**
+   * Rejects with `BarrierError` if no transaction is open in `tx`, a caller's: each statement would be committed by
+   * itself then, the barrier's row before the business. Not given by a store whose `guarded` sees it.
+   */
+  requireOpen?(tx: Tx): Promise<void>;
   /** How `LocksLost` is met before business code ran; default five attempts without a pause. */
   readonly lockRetry?: LockRetry;
   /** Given by a store that remembers what business code returned, to answer repeated deliveries with it. */
@@ -109,6 +114,7 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
     options: BarrierCallOptions = {},
   ): Promise<BarrierResult<T>> {
     const delivery = barrierFrom(source);
+    await store.requireOpen?.(tx);
     return pass(tx, delivery, delivery.nextBarrierId(options.id), business);
   }
 

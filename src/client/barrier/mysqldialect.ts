@@ -5,10 +5,12 @@ import { BarrierError, InvalidBranch, LocksLost, Ongoing } from "../errors.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
+import { noTransaction } from "./unopened.js";
 
 /** Lock wait timeout, row changed since the snapshot (MariaDB): the next delivery will find the rows settled. */
 const askAgain = new Set([1205, 1020]);
 const deadlock = 1213;
+const noSavepoint = 1305;
 const tableMissing = new Set([1146, 1049, 1054]);
 
 /** The dialect for a table `name` or `schema.name`. */
@@ -121,6 +123,7 @@ function refuseTrailingSpace(row: BarrierRow): void {
 function explain(error: unknown, table: string): unknown {
   const errno = errnoOf(error);
   if (errno === deadlock) return new LocksLost("deliveries of one branch waited for each other", { cause: error });
+  if (errno === noSavepoint) return noTransaction(error);
   if (askAgain.has(errno)) {
     return new Ongoing("another delivery of this branch is still in its transaction", { cause: error });
   }

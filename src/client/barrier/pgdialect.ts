@@ -5,11 +5,13 @@ import { BarrierError, LocksLost, Ongoing } from "../errors.js";
 import type { BarrierRows } from "./core.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
+import { noTransaction } from "./unopened.js";
 
 /** Serialization failure and deadlock: the transaction is over, a new one sees the rows. */
 const locksLost = new Set(["40001", "40P01"]);
 /** lock_timeout, and statement_timeout or a cancel while waiting. */
 const askAgain = new Set(["55P03", "57014"]);
+const outsideTransaction = "25P01";
 /** No such table, column, schema or database. */
 const tableMissing = new Set(["42P01", "42703", "3F000", "42P10"]);
 
@@ -94,6 +96,7 @@ function rowsOf(tx: SqlTx, table: string): BarrierRows {
 function explain(error: unknown, table: string): unknown {
   const code = sqlState(error);
   if (locksLost.has(code)) return new LocksLost("deliveries of one branch ran into each other", { cause: error });
+  if (code === outsideTransaction) return noTransaction(error);
   if (askAgain.has(code)) {
     return new Ongoing("another delivery of this branch is still in its transaction", { cause: error });
   }

@@ -104,8 +104,16 @@ function sqlResults<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): BarrierRe
 }
 
 function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: number): BarrierStore<Tx> {
+  /** Calls that share a connection take turns: the second's savepoint would replace the first's. */
+  const probes = new WeakMap<object, Promise<void>>();
   const store: BarrierStore<Tx> = {
     transaction: (work) => library.transaction(work),
+    requireOpen(tx) {
+      const before = probes.get(Object(tx)) ?? Promise.resolve();
+      const probe = before.catch(() => {}).then(() => probeTransaction(library.statements(tx), dialect));
+      probes.set(Object(tx), probe);
+      return probe;
+    },
     async guarded(tx, statements) {
       const sql = library.statements(tx);
       try {
@@ -123,4 +131,14 @@ function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: num
       ),
   };
   return store;
+}
+
+/** Outside of a transaction Postgres refuses the first, and MySQL has forgotten it when it meets the second. */
+async function probeTransaction(sql: SqlTx, dialect: SqlDialect): Promise<void> {
+  try {
+    await sql.exec("savepoint tandem_barrier", []);
+    await sql.exec("release savepoint tandem_barrier", []);
+  } catch (error) {
+    throw dialect.explain(error);
+  }
 }

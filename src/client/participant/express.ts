@@ -1,10 +1,7 @@
 // Participants in an Express app (4 or 5), before or after a JSON body parser; also for plain node:http servers.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { brokenRequest, matchRoute, type Route, type ServeRoutesOptions, textOf } from "./route.js";
-
-/** Bodies larger than this are refused. */
-const bodyBytesMax = 10 * 1024 * 1024;
+import { bodyBytesMax, brokenRequest, matchRoute, type Route, type ServeRoutesOptions, textOf } from "./route.js";
 
 /** The request as Express and its parsers leave it. */
 type Parsed = IncomingMessage & { readonly originalUrl?: string; readonly body?: unknown };

@@ -8,6 +8,9 @@ import { errorCode, Failure, findBranded, InvalidBranch, invalidInput, messageOf
 import type { BranchIdentity } from "../identity.js";
 import { errorAnswer, type HttpAnswer, toHttp } from "../result.js";
 
+/** Larger bodies are refused by adapters that read them themselves. */
+export const bodyBytesMax = 10 * 1024 * 1024;
+
 /** What an adapter knows of a request. */
 export interface Incoming {
   /** Path and query, or a whole URL. */

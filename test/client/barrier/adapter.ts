@@ -78,6 +78,18 @@ export function adapterConformance<Tx>(adapter: () => Adapter<Tx>): void {
     expect((await guard.run(action("within"), async () => 8)).kind).toBe("duplicate");
   });
 
+  it("refuses a connection without an open transaction, before it leaves a row there", async () => {
+    const { guard, begin, rows } = adapter();
+    const { tx, commit } = await begin();
+    await commit();
+    const outside = guard.within(tx, action("outside"), () => expect.fail("business runs unguarded"));
+    await expect(outside).rejects.toMatchObject({
+      ...{ code: "DTX_BARRIER", message: expect.stringContaining("no transaction is open") },
+      hint: expect.stringContaining("run()"),
+    });
+    expect(await rows("outside")).toEqual([]);
+  });
+
   it("names what is missing and the way out", async () => {
     const error = await adapter()
       .lost.run(action("lost"), async () => {})

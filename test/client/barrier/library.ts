@@ -69,6 +69,22 @@ export function libraryConformance<Tx>(open: () => Library<Tx>, left: Left): voi
     expect(await left()).toBe(before - 1);
   });
 
+  it("works in a transaction that its user opened, and leaves its end to the user", async () => {
+    const { guard, take } = open();
+    const own = guard({ table });
+    const [id, before] = [gid(), await left()];
+    const act = (tx: Tx) => own.within(tx, delivery(id, "action"), (inner) => take(inner, 2));
+    const undone = own.transaction(async (tx) => {
+      expect((await act(tx)).kind).toBe("executed");
+      throw new Error("changed my mind");
+    });
+    await expect(undone).rejects.toThrow("changed my mind");
+    expect(await left()).toBe(before);
+    expect((await own.transaction(act)).kind).toBe("executed");
+    expect((await own.transaction(act)).kind).toBe("duplicate");
+    expect(await left()).toBe(before - 2);
+  });
+
   it("remembers what the first delivery gave", async () => {
     const guard = open().guard({ table, remember: true });
     const id = gid();

@@ -100,6 +100,31 @@ describe.runIf(here)("barrier on Redis", () => {
     expect((await barrier.adjust(branch(`${gid}-a`, "action", "b%2Dc"), gid, 1)).kind).toBe("executed");
   });
 
+  it("keeps gids apart that differ in case or only far to the right (P10)", async () => {
+    const gid = fresh();
+    const long = `${gid}${"x".repeat(200)}`.slice(0, 127);
+    await redis.set(gid, 0);
+    for (const one of [`${gid}a`, `${gid}A`, `${long}1`, `${long}2`]) {
+      expect((await barrier.adjust(branch(one, "action"), gid, 1)).kind).toBe("executed");
+    }
+    expect(await redis.get(gid)).toBe("4");
+  });
+
+  it("guards each call of a handler on its own, also when it died between two of them (P9)", async () => {
+    const gid = fresh();
+    await redis.mset(`${gid}1`, 0, `${gid}2`, 0);
+    const handler = async (op: string, calls: readonly number[]) => {
+      const delivery = branch(gid, op);
+      const kinds: string[] = [];
+      for (const call of calls) kinds.push((await barrier.adjust(delivery, `${gid}${call}`, 1)).kind);
+      return kinds;
+    };
+    expect(await handler("action", [1])).toEqual(["executed"]);
+    expect(await handler("action", [1, 2])).toEqual(["duplicate", "executed"]);
+    expect(await handler("compensate", [1, 2])).toEqual(["executed", "executed"]);
+    expect(await redis.mget(`${gid}1`, `${gid}2`)).toEqual(["2", "2"]);
+  });
+
   it("leaves no guard behind when the effect fails, so that the next delivery tries again", async () => {
     const gid = fresh();
     await redis.set(gid, "not a number");

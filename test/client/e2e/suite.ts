@@ -92,6 +92,7 @@ function sagaTests(setting: Setting): void {
       .step(bank.steps.debit, { account: from, amount: 30 })
       .submit();
     expect(state).toMatchObject({ status: "failed", reason: expect.stringContaining("has only 0") });
+    expect(state).toMatchObject({ details: { left: 0 } });
     expect([bank.balance(from), bank.balance(to)]).toEqual([0, 0]);
     expect(await client.query(state.gid)).toEqual(state);
   });
@@ -235,6 +236,11 @@ function msgTests(setting: Setting): void {
       () => status,
     );
     expect([status, bank.balance(to)]).toEqual(["succeeded", 9]);
+    await client.deleteTopic(topic);
+    await until(
+      async () => (await send().then(({ status }) => status, String)).includes("topic not found"),
+      () => "the topic is still there",
+    );
   });
 }
 

@@ -198,7 +198,10 @@ async function flaky(work: () => Promise<unknown>): Promise<void> {
   await work();
 }
 
-describe("expectAtomic", () => {
+/** Some scenarios run until the kit gives them up, which takes long on a machine that is busy. */
+const patience = { timeout: 300_000 };
+
+describe("expectAtomic", patience, () => {
   it("has nothing against a saga behind the barrier, and tries every kind of fault on it", async () => {
     const report = await expectAtomic(() => sagaStage(withRight(right.debit)));
     expect(report.exchanges).toBe(3);

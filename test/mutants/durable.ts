@@ -128,4 +128,28 @@ export const durableMutants: readonly Mutant[] = [
     tests: [barrier],
     rule: "truth table",
   },
+  {
+    name: "a shard is dropped in place of drained",
+    file: "cluster/member.ts",
+    find: "drain: (shards, graceMs) => engine.drain(shards, graceMs),",
+    replace: "drain: () => Promise.resolve(),",
+    tests: ["test/members/handover.test.ts"],
+    rule: "while a hand-over waits for calls",
+  },
+  {
+    name: "the guard of a flush holds no lock (MySQL)",
+    file: "src/store/mysql/packet.ts",
+    find: " LOCK IN SHARE MODE`",
+    replace: "`",
+    tests: ["test/mysql/flush.test.ts"],
+    rule: "holds its shards to the commit",
+  },
+  {
+    name: "a doubt of a lost shard is settled under the next epoch (MySQL)",
+    file: "src/engine/committer.ts",
+    find: "const kept = batch.filter(({ isAbandoned }) => !isAbandoned());",
+    replace: "const kept = batch.filter(() => true);",
+    tests: ["test/mysql/doubt.test.ts"],
+    rule: "writes nothing more of it",
+  },
 ];

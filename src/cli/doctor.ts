@@ -3,7 +3,7 @@
  * Changes nothing but for a file that it makes in the store's folder and removes again; a database it only looks at.
  */
 import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { urlHost } from "../addresses.js";
 import type { Config, Loaded } from "../config/config.js";
@@ -52,7 +52,7 @@ async function lookAtSettings(settings: () => Loaded): Promise<readonly Finding[
       what: "configuration",
       state: "trouble",
       found: problem,
-      advice: "mend this place",
+      advice: "correct it there; docs/configuration.md has every key",
     }));
   }
   const { config, warnings } = loaded;
@@ -68,6 +68,7 @@ async function lookAtSettings(settings: () => Loaded): Promise<readonly Finding[
     server,
     ...(await ports(config, server.state === "ok")),
     ...(await store(config, server.state === "ok")),
+    ...(await nats(config)),
   ];
 }
 
@@ -107,6 +108,42 @@ function listenError(host: string, port: number): Promise<string | undefined> {
   return new Promise((done) => {
     server.once("error", (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
     server.listen(port, host, () => server.close(() => done(undefined)));
+  });
+}
+
+/** Every server of the cluster's NATS: whether it greets as one. None is needed for a start. */
+async function nats({ cluster }: Config): Promise<readonly Finding[]> {
+  if (cluster === undefined) return [];
+  const servers = cluster.url.split(",").map((text) => new URL(text.trim()));
+  const found = servers.map(async ({ hostname, port }): Promise<Finding> => {
+    const place = `${hostname}:${port || 4222}`;
+    const greeting = await greetingOf(hostname.replace(/^\[|\]$/g, ""), Number(port || 4222));
+    const version = /^INFO \{.*"version":\s*"([^"]+)"/.exec(greeting)?.[1];
+    if (version !== undefined) return { what: "nats", state: "ok", found: `${version} at ${place}`, advice: "" };
+    const advice = "start it, or correct Cluster.Url; nodes start without it and wait for it";
+    return { what: "nats", state: "warning", found: `none at ${place}: ${greeting.slice(0, 60)}`, advice };
+  });
+  const secret: Finding = {
+    what: "cluster",
+    state: "warning",
+    found: "no Cluster.Secret: nodes reach one another over NATS only",
+    advice: "set the same on all nodes",
+  };
+  return [...(await Promise.all(found)), ...(cluster.secret === "" ? [secret] : [])];
+}
+
+/** The first words of a server, or why there are none. */
+function greetingOf(host: string, port: number): Promise<string> {
+  return new Promise((done) => {
+    const socket = connect({ host, port, timeout: 3000 });
+    const end = (words: string) => {
+      socket.destroy();
+      done(words);
+    };
+    socket.once("data", (bytes) => end(bytes.toString("latin1")));
+    socket.once("timeout", () => end("it says nothing"));
+    socket.once("end", () => end("it hangs up"));
+    socket.once("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message));
   });
 }
 

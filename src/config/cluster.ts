@@ -20,8 +20,8 @@ export interface ClusterConfig {
   readonly key: string;
 }
 
-/** Keys that mean nothing without a cluster. */
-const dependent = ["Cluster.Node", "Cluster.Advertise", "Cluster.Secret"] as const;
+/** Keys that mean nothing without a cluster. The secret may stand in an environment that tools share with nodes. */
+const dependent = ["Cluster.Node", "Cluster.Advertise"] as const;
 
 /**
  * `undefined` without `Cluster.Url`; what is wrong is added to `problems`.
@@ -37,9 +37,8 @@ export function clusterOf(
   const url = values["Cluster.Url"];
   if (url === "") {
     for (const path of dependent) {
-      if (values[path] === "") continue;
-      const met = path === "Cluster.Secret" ? "set" : `'${values[path]}'`;
-      problems.push(`${origin(path)}: is ${met} without a cluster; needs --cluster nats://…`);
+      if (values[path] !== "")
+        problems.push(`${origin(path)}: is '${values[path]}' without a cluster; needs --cluster nats://…`);
     }
     return undefined;
   }

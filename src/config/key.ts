@@ -52,6 +52,15 @@ export function text(fallback: string, words: Words, needs = "text", test: (t: s
   return { ...words, read, fallback, needs: `${needs}, at most 1024 characters` } satisfies Key<string>;
 }
 
+/** Absolute URLs of some schemes, joined by commas, or empty. */
+export function urls(schemes: readonly string[], words: Words): Key<string> {
+  const { read } = url(schemes, words);
+  const named = schemes.map((s) => `${s}://…`).join(" or ");
+  return text("", words, `a URL ${named}, or several with commas`, (t) =>
+    t.split(",").every((part) => read(part.trim()) !== undefined && part.trim() !== ""),
+  );
+}
+
 /** Absolute URL of one of some schemes, or empty. */
 export function url(schemes: readonly string[], words: Words): Key<string> {
   const named = schemes.map((s) => `${s}://…`).join(" or ");

@@ -2,7 +2,7 @@
  * Every configuration key, in the order in which docs/configuration.md lists them. Adding a key is one line here; its
  * environment names follow from its path, its flag stands in the line. Times are seconds, as DTM's are.
  */
-import { integer, type Key, text, toggle, url, word } from "./key.js";
+import { integer, type Key, text, toggle, url, urls, word } from "./key.js";
 
 const day = 86_400;
 const noDriver = "service discovery drivers are not part of this version; participants are called by their URLs";
@@ -159,7 +159,7 @@ const surroundings = {
     "a host name",
     (t) => /^[\w.-]+$/.test(t),
   ),
-  "Cluster.Url": { ...url(["nats", "tls"], { flag: "--cluster", about: "NATS of the cluster; empty = one node." }) },
+  "Cluster.Url": { ...urls(["nats", "tls"], { flag: "--cluster", about: "NATS of the cluster; empty = one node." }) },
   "Cluster.Node": text(
     "",
     { flag: "--node", about: "Name of this node." },

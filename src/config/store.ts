@@ -95,5 +95,5 @@ function sharedOf(values: Values): SharedChoice {
  * A URL with its password hidden, for logs and messages; hides too much rather than too little when it is malformed.
  */
 export function masked(url: string): string {
-  return url.replace(/(\/\/[^:@/]*:).*@/, "$1***@");
+  return url.replace(/(\/\/[^:@/]*:).*@/, "$1***@").replace(/^((?:nats|tls):\/\/)[^:@/]+@/, "$1***@");
 }

@@ -1,6 +1,7 @@
 // What the documents tell operators exists: metrics, exit codes, commands and their options.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { type ClusterGauges, registerClusterGauges } from "../../cluster/gauges.js";
 import { exitCodes } from "../../src/cli/exit.js";
 import type { RunningNode } from "../../src/cli/serve.js";
 import { loadConfig } from "../../src/config/config.js";
@@ -19,10 +20,20 @@ async function onNode<T>(work: (node: RunningNode) => Promise<T>): Promise<T> {
   }
 }
 
+/** Names of what a node of a cluster shows besides. */
+function clusterMetrics(): readonly string[] {
+  const names: string[] = [];
+  const note = (name: string) => void names.push(name);
+  const shown = { member: {}, log: {}, killsDenied: () => 0, natsConnected: () => true } as unknown as ClusterGauges;
+  registerClusterGauges({ gauge: note, total: note }, shown);
+  return names;
+}
+
 describe("docs/operating.md", () => {
   it("speaks only of metrics that a node has", async () => {
     const text = await onNode(async ({ addresses }) => (await fetch(`${addresses.http}/api/metrics`)).text());
-    const known = new Set([...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name));
+    const own = [...text.matchAll(/^# TYPE (\w+) /gm)].map(([, name]) => name);
+    const known = new Set([...own, ...clusterMetrics()]);
     const named = new Set(
       [...page("docs/operating.md").matchAll(/`((?:tandem|dtm|nodejs|process)_\w+)/g)].map(([, n]) => n),
     );

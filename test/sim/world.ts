@@ -295,7 +295,8 @@ export class World {
         );
     });
     this.scheduler.after(takeOverMs + takeUpMs, () => {
-      if (this.#disturbedMs !== deadMs || this.coverage.counts.has("breaker: open")) return;
+      const hasRoom = this.#settings.residentMax === engineDefaults.residentMax; // else work waits for room
+      if (this.#disturbedMs !== deadMs || !hasRoom || this.coverage.counts.has("breaker: open")) return;
       for (const gid of waiting) {
         const account = this.ledger.accounts.get(gid)!;
         this.coverage.count("checked: work taken up in time");

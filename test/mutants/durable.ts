@@ -134,7 +134,7 @@ export const durableMutants: readonly Mutant[] = [
     find: "drain: (shards, graceMs) => engine.drain(shards, graceMs),",
     replace: "drain: () => Promise.resolve(),",
     tests: ["test/members/handover.test.ts"],
-    rule: "while a hand-over waits for calls",
+    rule: "a call in flight is waited for",
   },
   {
     name: "the guard of a flush holds no lock (MySQL)",

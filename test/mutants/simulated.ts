@@ -165,7 +165,7 @@ const engine: readonly SimulatedMutant[] = [
     name: "a doubtful commit is taken as written",
     file: "src/engine/committer.ts",
     find: "if (error instanceof StoreInDoubt && !inDoubt) return this.#flush(batch, true);",
-    replace: `if (error instanceof StoreInDoubt) return commits.map(() => "ok" as const);`,
+    replace: `if (error instanceof StoreInDoubt) return batch.map(() => "ok" as const);`,
     rules: ["S1", "S5"],
   },
   {

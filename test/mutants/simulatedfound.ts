@@ -46,7 +46,7 @@ export const found: readonly SimulatedMutant[] = [
   {
     name: "found: a stopped transaction goes on when it is looked at",
     file: "src/engine/engine.ts",
-    find: "    if (this.#isolated.has(gid)) return this.#stored(gid);\n",
+    find: "    if (this.#isolated.has(gid)) return this.stored(gid); // an actor would go on with it\n",
     replace: "",
     rules: ["S8"],
   },
@@ -68,8 +68,8 @@ export const found: readonly SimulatedMutant[] = [
   {
     name: "found: a commit in doubt of a lost shard is settled under the next epoch",
     file: "src/engine/actor.ts",
-    find: "done, () => this.#over);",
-    replace: "done);",
+    find: "isAbandoned: () => this.#over,",
+    replace: "isAbandoned: () => false,",
     rules: ["S3"],
     seeds: [443_778],
   },

@@ -124,7 +124,10 @@ export class World {
       path,
       shared,
       () => member,
-      () => this.#judgeLease(member, name, "flush"),
+      () => {
+        this.#judgeLease(member, name, "flush");
+        this.#judgeTenure(member, name, givenUp);
+      },
     );
     const keyValues = remoteKeyValues(process, path, shared);
     const givenUp = new Map<number, number>();
@@ -143,7 +146,7 @@ export class World {
           sent: (call) => {
             this.#judgeLease(member, name, "call");
             this.ledger.called(call, this.#ownsNow(member, call.gid));
-            this.#judgeTenure(member, name, givenUp, shardOf(call.gid));
+            this.#judgeTenure(member, name, givenUp);
           },
           epochOf: (gid) => member.keeper.epochOf(shardOf(gid)),
           room: this.#settings.dispatch,
@@ -326,13 +329,13 @@ export class World {
     return member.keeper.epochOf(shard) === this.leases.epochOf(shard);
   }
 
-  /** S2: an epoch that a node has given up is over for it, whatever became of the statement. */
-  #judgeTenure({ keeper }: Member, name: string, givenUp: ReadonlyMap<number, number>, shard: number): void {
-    const epoch = givenUp.get(shard);
-    if (epoch === undefined) return;
-    this.coverage.count("checked: no epoch is used after it was given up");
-    if (keeper.epochOf(shard) === epoch)
-      this.violations.push(`S2: ${name} works again under epoch ${epoch} of shard ${shard}, which it had given up`);
+  /** S2: an epoch that a node has given up is over for it, whatever became of the statement; looked at at each deed. */
+  #judgeTenure({ keeper }: Member, name: string, givenUp: ReadonlyMap<number, number>): void {
+    for (const [shard, epoch] of givenUp) {
+      this.coverage.count("checked: no epoch is used after it was given up");
+      if (keeper.epochOf(shard) === epoch)
+        this.violations.push(`S2: ${name} works again under epoch ${epoch} of shard ${shard}, which it had given up`);
+    }
   }
 
   /** Neither call nor flush begins after the lease is over (reliability 3.4 and 5.5), by the store's own clock. */

@@ -138,8 +138,12 @@ describe.runIf(isThere)("a cluster of three processes", () => {
     const nodes = new Set<string>();
     for await (const { id, name } of await nc.services.client().ping("tandem")) nodes.add(`${name} ${id}`);
     expect(nodes.size).toBe(3);
-    for await (const stats of await nc.services.client().stats("tandem"))
-      expect(stats.endpoints?.map(({ subject }) => subject)).toContain("tandem.api.submit");
+    let errors = 0;
+    for await (const { endpoints = [] } of await nc.services.client().stats("tandem")) {
+      expect(endpoints.map(({ subject }) => subject)).toContain("tandem.api.submit");
+      for (const { num_errors } of endpoints) errors += num_errors;
+    }
+    expect(errors).toBeGreaterThanOrEqual(5);
   });
 
   it("carries what is larger than a message of NATS by HTTP, and says so where there is no other way", async () => {

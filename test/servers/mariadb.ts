@@ -36,6 +36,7 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<Server
   const args = [
     "--no-defaults",
     `--datadir=${data}`,
+    `--tmpdir=${folder}`, // servers that start clear away the temporary tables of others in a common one
     `--port=${port}`,
     "--bind-address=127.0.0.1",
     `--socket=${join(folder, "s")}`,

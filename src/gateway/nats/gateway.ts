@@ -96,20 +96,64 @@ async function register(connection: NatsConnection, deps: NatsGatewayDeps, signa
   const { prefix, clusterId, version } = deps;
   const description = "Distributed transactions: saga, TCC, XA, two-phase message, workflow";
   const metadata = { prefix, cluster: clusterId };
-  const service = await connection.services.add({ name: "tandem", version, description, queue, metadata });
+  const tallies: Tallies = new Map();
+  const statsHandler = async (endpoint: unknown) => correct(endpoint as Partial<CountedEndpoint>, tallies);
+  const service = await connection.services.add({
+    name: "tandem",
+    version,
+    description,
+    queue,
+    metadata,
+    statsHandler,
+  });
   const group = service.addGroup(`${prefix}.api`);
   const table = operationTable({ ...deps, nowMs: () => deps.clock.nowMs() });
-  const answer = answering(deps, signal);
+  const answer = answering(deps, signal, tallies);
   for (const [name, operation] of Object.entries(table)) group.addEndpoint(name, { handler: answer(name, operation) });
   return service;
 }
 
+/** What became of an endpoint's requests. The library counts a request as over when its handler returns: too early. */
+interface Tally {
+  processingMs: number;
+  errors: number;
+  lastError: string | undefined;
+}
+
+/** By the endpoint's name. */
+type Tallies = Map<string, Tally>;
+
+/** An endpoint as the library holds it, with what it says in `$SRV.STATS`; times in nanoseconds. */
+interface CountedEndpoint {
+  readonly name: string;
+  readonly stats: {
+    readonly num_requests: number;
+    processing_time: number;
+    average_processing_time: number;
+    num_errors: number;
+    last_error?: string | undefined;
+  };
+}
+
+/** Puts what really was in the place of what the library has counted. */
+function correct({ name, stats }: Partial<CountedEndpoint>, tallies: Tallies): null {
+  const tally = tallies.get(name ?? "");
+  if (tally === undefined || stats === undefined) return null;
+  stats.processing_time = Math.round(tally.processingMs * 1e6);
+  stats.average_processing_time = Math.round(stats.processing_time / Math.max(1, stats.num_requests));
+  stats.num_errors = tally.errors;
+  stats.last_error = tally.lastError;
+  return null;
+}
+
 /** Makes handlers, which share a bound of requests under way. */
-function answering(deps: NatsGatewayDeps, signal: AbortSignal) {
+function answering(deps: NatsGatewayDeps, signal: AbortSignal, tallies: Tallies) {
   const { limits, log, clock, metrics, arriving = new Arriving(inFlightBytesMax) } = deps;
   let inFlight = 0;
   return (name: string, operation: Operation) => {
     const meter = metrics.api("nats", name);
+    const tally: Tally = { processingMs: 0, errors: 0, lastError: undefined };
+    tallies.set(name, tally);
     return (error: Error | null, message: ServiceMsg) => {
       if (error !== null) return;
       const startedMs = clock.monotonicMs();
@@ -118,7 +162,13 @@ function answering(deps: NatsGatewayDeps, signal: AbortSignal) {
       void carryOut(message, operation, limits, log, isTooMuch, signal).then((status) => {
         inFlight--;
         arriving.change(-message.data.length);
-        meter.served(status < 400, clock.monotonicMs() - startedMs, status);
+        const tookMs = clock.monotonicMs() - startedMs;
+        tally.processingMs += tookMs;
+        if (status >= 400) {
+          tally.errors++;
+          tally.lastError = `status ${status}`;
+        }
+        meter.served(status < 400, tookMs, status);
       });
     };
   };

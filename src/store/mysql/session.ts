@@ -117,6 +117,7 @@ export class Session {
       return { connection, ...manners };
     } catch (cause) {
       connection.destroy();
+      this.#options.dismiss?.(connection.threadId);
       throw cause;
     }
   }

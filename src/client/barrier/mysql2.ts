@@ -4,12 +4,12 @@
 import type { Connection, Pool, PoolConnection, ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { Duration } from "../duration.js";
 import { cleanBatch, inBatches, olderThan } from "./clean.js";
-import type { Guard } from "./guard.js";
 import { mysqlDefinition, mysqlResultDefinition } from "./mysqldialect.js";
-import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { type SqlBarrierOptions, type SqlGuard, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { defaultTable } from "./table.js";
 
 /** A guard on a mysql2 pool; business code gets the connection that holds the open transaction. */
-export interface MysqlBarrier extends Guard<Connection> {
+export interface MysqlBarrier extends SqlGuard<Connection> {
   /**
    * Creates schema and table where missing. Needs the right to create; the barrier itself needs insert and select only.
    */
@@ -24,7 +24,7 @@ export interface MysqlBarrier extends Guard<Connection> {
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): MysqlBarrier {
   const { table, resultTable } = sqlDialect("mysql", options);
-  const { table: name = "dtm_barrier.barrier", remember = false } = options;
+  const { table: name = defaultTable, remember = false } = options;
   return {
     ...sqlBarrier(mysqlLibrary(pool), options),
     async migrate() {

@@ -5,13 +5,15 @@ import { BarrierError, InvalidBranch, LocksLost, Ongoing } from "../errors.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
+import { type MetTable, missingTable, otherColumns } from "./unfit.js";
 import { noTransaction } from "./unopened.js";
 
 /** Lock wait timeout, row changed since the snapshot (MariaDB): the next delivery will find the rows settled. */
 const askAgain = new Set([1205, 1020]);
 const deadlock = 1213;
 const noSavepoint = 1305;
-const tableMissing = new Set([1146, 1049, 1054]);
+const tableMissing = new Set([1146, 1049]);
+const columnMissing = 1054;
 
 /** The dialect for a table `name` or `schema.name`. */
 export function mysqlDialect(name: string): SqlDialect {
@@ -20,7 +22,7 @@ export function mysqlDialect(name: string): SqlDialect {
   return {
     ...{ table, resultTable, current: " lock in share mode", underLockTimeout },
     rows: (tx) => rowsOf(tx, table),
-    explain: (error, met = table) => explain(error, met),
+    explain: (cause, met = table) => explain({ database: "mysql", table, met, cause }),
   };
 }
 
@@ -120,20 +122,15 @@ function refuseTrailingSpace(row: BarrierRow): void {
   throw new InvalidBranch("an id ends in a space, which MySQL does not tell from the id without it", { gid: row.gid });
 }
 
-function explain(error: unknown, table: string): unknown {
-  const errno = errnoOf(error);
-  if (errno === deadlock) return new LocksLost("deliveries of one branch waited for each other", { cause: error });
-  if (errno === noSavepoint) return noTransaction(error);
-  if (askAgain.has(errno)) {
-    return new Ongoing("another delivery of this branch is still in its transaction", { cause: error });
-  }
-  if (tableMissing.has(errno)) {
-    return new BarrierError(`the barrier table ${table} is missing or has other columns`, {
-      cause: error,
-      hint: "create it with migrate(), or name yours with the option `table`",
-    });
-  }
-  return new BarrierError("the barrier's statement failed", { cause: error });
+function explain(where: MetTable): unknown {
+  const { cause } = where;
+  const errno = errnoOf(cause);
+  if (errno === deadlock) return new LocksLost("deliveries of one branch waited for each other", { cause });
+  if (errno === noSavepoint) return noTransaction(cause);
+  if (askAgain.has(errno)) return new Ongoing("another delivery of this branch is still in its transaction", { cause });
+  if (tableMissing.has(errno)) return missingTable(where);
+  if (errno === columnMissing) return otherColumns(where);
+  return new BarrierError("the barrier's statement failed", { cause });
 }
 
 /** Libraries wrap the driver's error; its number is found on the way down. */

@@ -4,12 +4,12 @@ import type { ClientBase, Pool } from "pg";
 import type { Duration } from "../duration.js";
 import { BarrierError } from "../errors.js";
 import { cleanBatch, inBatches, olderThan } from "./clean.js";
-import type { Guard } from "./guard.js";
 import { postgresDefinition, postgresResultDefinition } from "./pgdialect.js";
-import { type SqlBarrierOptions, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { type SqlBarrierOptions, type SqlGuard, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
+import { defaultTable } from "./table.js";
 
 /** A guard on a pg pool; business code gets the client that holds the open transaction. */
-export interface PostgresBarrier extends Guard<ClientBase> {
+export interface PostgresBarrier extends SqlGuard<ClientBase> {
   /** Creates schema, table and index where missing. */
   migrate(): Promise<void>;
   /** Deletes rows older than `older` (at least a day, default 7 days) in small batches; resolves to their number. */
@@ -19,7 +19,7 @@ export interface PostgresBarrier extends Guard<ClientBase> {
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
   const { table, resultTable } = sqlDialect("postgres", options);
-  const { table: name = "dtm_barrier.barrier", remember = false } = options;
+  const { table: name = defaultTable, remember = false } = options;
   return {
     ...sqlBarrier(postgresLibrary(pool), options),
     async migrate() {

@@ -5,6 +5,7 @@ import { BarrierError, LocksLost, Ongoing } from "../errors.js";
 import type { BarrierRows } from "./core.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
+import { type MetTable, missingTable, noUniqueKey, otherColumns } from "./unfit.js";
 import { noTransaction } from "./unopened.js";
 
 /** Serialization failure and deadlock: the transaction is over, a new one sees the rows. */
@@ -12,8 +13,11 @@ const locksLost = new Set(["40001", "40P01"]);
 /** lock_timeout, and statement_timeout or a cancel while waiting. */
 const askAgain = new Set(["55P03", "57014"]);
 const outsideTransaction = "25P01";
-/** No such table, column, schema or database. */
-const tableMissing = new Set(["42P01", "42703", "3F000", "42P10"]);
+/** No such table, schema or database. */
+const tableMissing = new Set(["42P01", "3F000"]);
+const columnMissing = "42703";
+/** Nothing that `on conflict` could refer to. */
+const keyMissing = "42P10";
 
 /** The dialect for a table `name` or `schema.name`. */
 export function postgresDialect(name: string): SqlDialect {
@@ -22,7 +26,7 @@ export function postgresDialect(name: string): SqlDialect {
   return {
     ...{ table, resultTable, current: "", underLockTimeout },
     rows: (tx) => rowsOf(tx, table),
-    explain: (error, met = table) => explain(error, met),
+    explain: (cause, met = table) => explain({ database: "postgres", table, met, cause }),
   };
 }
 
@@ -93,20 +97,16 @@ function rowsOf(tx: SqlTx, table: string): BarrierRows {
   };
 }
 
-function explain(error: unknown, table: string): unknown {
-  const code = sqlState(error);
-  if (locksLost.has(code)) return new LocksLost("deliveries of one branch ran into each other", { cause: error });
-  if (code === outsideTransaction) return noTransaction(error);
-  if (askAgain.has(code)) {
-    return new Ongoing("another delivery of this branch is still in its transaction", { cause: error });
-  }
-  if (tableMissing.has(code)) {
-    return new BarrierError(`the barrier table ${table} is missing or has other columns`, {
-      cause: error,
-      hint: "create it with migrate(), or name yours with the option `table`",
-    });
-  }
-  return new BarrierError("the barrier's statement failed", { cause: error });
+function explain(where: MetTable): unknown {
+  const { cause, met } = where;
+  const code = sqlState(cause);
+  if (locksLost.has(code)) return new LocksLost("deliveries of one branch ran into each other", { cause });
+  if (code === outsideTransaction) return noTransaction(cause);
+  if (askAgain.has(code)) return new Ongoing("another delivery of this branch is still in its transaction", { cause });
+  if (tableMissing.has(code)) return missingTable(where);
+  if (code === columnMissing) return otherColumns(where);
+  if (code === keyMissing) return noUniqueKey(met, cause);
+  return new BarrierError("the barrier's statement failed", { cause });
 }
 
 /** Libraries wrap the driver's error; its SQLSTATE is found on the way down. */

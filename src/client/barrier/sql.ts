@@ -8,6 +8,8 @@ import type { BarrierKey, BarrierRows } from "./core.js";
 import { type BarrierResults, type BarrierStore, createGuard, defaultLockTimeout, type Guard } from "./guard.js";
 import { mysqlDialect } from "./mysqldialect.js";
 import { postgresDialect } from "./pgdialect.js";
+import { sqlSelfCheck } from "./sqlcheck.js";
+import { defaultTable } from "./table.js";
 
 /** Statements inside one open transaction, with `?` for each parameter. */
 export interface SqlTx {
@@ -63,17 +65,39 @@ export interface SqlLibrary<Tx> {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
 
+/** The barrier of one SQL database. */
+export interface SqlGuard<Tx> extends Guard<Tx> {
+  /**
+   * For a service's start: rejects with `BarrierError`, whose `hint` says what to do, if the table is missing, has no
+   * unique key, other or too narrow columns or a collation that takes two ids for one, if this user may not use it, or
+   * if transactions do not undo what is rolled back. Needs no right but those of the barrier, and leaves no row.
+   */
+  selfCheck(): Promise<void>;
+}
+
 /** A barrier over any library with SQL transactions. `docs/client/orm.md` shows it for five of them. */
-export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptions = {}): Guard<Tx> {
-  const dialect = sqlDialect(library.database, options);
-  const store = sqlStore(library, dialect, lockSeconds(options));
-  return createGuard(options.remember ? { ...store, results: sqlResults(library, dialect) } : store);
+export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptions = {}): SqlGuard<Tx> {
+  const { database } = library;
+  const { table: name = defaultTable } = options;
+  const dialect = sqlDialect(database, options);
+  const plain = sqlStore(library, dialect, lockSeconds(options));
+  const store = options.remember ? { ...plain, results: sqlResults(library, dialect) } : plain;
+  const readAges = async (tx: Tx) => {
+    const read = library.statements(tx).query(`select create_time from ${dialect.table} where gid = ?`, [""]);
+    await read.catch((error: unknown) => {
+      throw dialect.explain(error);
+    });
+  };
+  return {
+    ...createGuard(store),
+    selfCheck: () => sqlSelfCheck(store, { database, name, readAges }),
+  };
 }
 
 /** The dialect of a database for one table. */
 export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): SqlDialect {
-  const name = options.table ?? "dtm_barrier.barrier";
-  return database === "mysql" ? mysqlDialect(name) : postgresDialect(name);
+  const { table = defaultTable } = options;
+  return database === "mysql" ? mysqlDialect(table) : postgresDialect(table);
 }
 
 function lockSeconds(options: SqlBarrierOptions): number {

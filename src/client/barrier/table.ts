@@ -2,6 +2,9 @@
 
 import { invalidInput } from "../errors.js";
 
+/** DTM's: schema and table. */
+export const defaultTable = "dtm_barrier.barrier";
+
 /**
  * `name` or `schema.name`, each part quoted. Letters, digits, `_` and `$` only; anything else throws
  * DTX_INVALID_INPUT.

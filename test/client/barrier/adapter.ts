@@ -4,6 +4,7 @@
 import { expect, it } from "vitest";
 import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import type { Guard } from "../../../src/client/barrier/guard.js";
+import type { SqlGuard } from "../../../src/client/barrier/sql.js";
 import { BarrierError, Ongoing } from "../../../src/client/errors.js";
 import type { Row } from "./world.js";
 
@@ -109,5 +110,29 @@ export function adapterConformance<Tx>(adapter: () => Adapter<Tx>): void {
     expect(await guard.clean()).toBe(1);
     expect([await rows("old"), (await rows("young")).length]).toEqual([[], 1]);
     await expect(guard.clean({ older: "1h" })).rejects.toThrow(/younger than a day/);
+  });
+}
+
+/** A SQL barrier whose table is as it must be, the same on a table that nobody made, and the number of all rows. */
+export interface Started<Tx> {
+  readonly guard: SqlGuard<Tx>;
+  readonly lost: SqlGuard<Tx>;
+  count(): Promise<number>;
+}
+
+/** Registers what `selfCheck` says of a right table and of none. */
+export function startConformance<Tx>(open: () => Started<Tx>): void {
+  it("checks its table at a service's start: is content with a right one, which it leaves as it is", async () => {
+    const { guard, count } = open();
+    const before = await count();
+    await guard.selfCheck();
+    expect(await count()).toBe(before);
+  });
+
+  it("says at a service's start how a missing table is made", async () => {
+    await expect(open().lost.selfCheck()).rejects.toMatchObject({
+      ...{ code: "DTX_BARRIER", message: expect.stringContaining("is missing") },
+      hint: expect.stringMatching(/tandem barrier migrate --database \w+:\/\/USER@HOST\/DB --table nowhere/),
+    });
   });
 }

@@ -2,12 +2,12 @@
 // library makes of its driver's errors. The table `barrier` has one row of stock, sku "a", beside it.
 
 import { expect, it } from "vitest";
-import type { SqlBarrierOptions } from "../../../src/client/barrier/sql.js";
-import { Failure, type Guard, isOngoing } from "../../../src/client/index.js";
+import type { SqlBarrierOptions, SqlGuard } from "../../../src/client/barrier/sql.js";
+import { Failure, isOngoing } from "../../../src/client/index.js";
 
 /** A library with business code of its own. */
 export interface Library<Tx> {
-  guard(options: SqlBarrierOptions): Guard<Tx>;
+  guard(options: SqlBarrierOptions): SqlGuard<Tx>;
   /** Takes `n` of the stock. */
   take(tx: Tx, n: number): Promise<unknown>;
 }
@@ -111,6 +111,15 @@ export function libraryConformance<Tx>(open: () => Library<Tx>, left: Left): voi
     const lost = open().guard({ table: "nowhere" });
     await expect(lost.run(delivery(gid(), "action"), async () => {})).rejects.toMatchObject({
       ...{ code: "DTX_BARRIER", message: expect.stringContaining("nowhere"), hint: expect.stringContaining("migrate") },
+    });
+  });
+
+  it("checks its table through the library: a right one passes, a missing one is told with the command", async () => {
+    await open().guard({ table, remember: true }).selfCheck();
+    const lost = open().guard({ table: "nowhere" }).selfCheck();
+    await expect(lost).rejects.toMatchObject({
+      ...{ code: "DTX_BARRIER", message: expect.stringContaining("nowhere") },
+      hint: expect.stringContaining("tandem barrier migrate"),
     });
   });
 }

@@ -5,7 +5,7 @@ import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import { type MysqlBarrier, mysqlBarrier } from "../../../src/client/barrier/mysql2.js";
 import { BarrierError, InvalidBranch, Ongoing } from "../../../src/client/errors.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../../servers.js";
-import { adapterConformance, gate } from "../barrier/adapter.js";
+import { adapterConformance, gate, startConformance } from "../barrier/adapter.js";
 import { barrierConformance } from "../barrier/conformance.js";
 import { rememberConformance } from "../barrier/remember.js";
 import type { World } from "../barrier/world.js";
@@ -157,5 +157,60 @@ describe.runIf(here)("barrier on MariaDB", () => {
       }),
     ).rejects.toThrow();
     expect((await guard.run(action(gid), async () => {})).kind).toBe("executed");
+  });
+
+  describe("checked at a service's start", () => {
+    startConformance(() => ({
+      guard,
+      lost: mysqlBarrier(pool, { table: "nowhere" }),
+      async count() {
+        const [[row]] = await pool.query<(RowDataPacket & { n: number })[]>("select count(*) as n from barrier");
+        return Number(row?.n);
+      },
+    }));
+
+    const like = async (table: string, alter: string) => {
+      await pool.query(`create table ${table} like barrier`);
+      await pool.query(`alter table ${table} ${alter}`);
+      return mysqlBarrier(pool, { table });
+    };
+
+    it.each([
+      ["keyless", "drop key gid", /no unique key/, /alter table keyless add constraint uniq_barrier/],
+      ["keyed_by_gid", "drop key gid, add unique key (gid)", /takes two branches of one gid/, /uniq_barrier/],
+      ["caseless", "convert to character set utf8mb4 collate utf8mb4_general_ci", /two ids for one/, /utf8mb4_bin/],
+      ["short", "modify gid varchar(64) collate utf8mb4_bin", /cannot hold/, /columns as wide/],
+      ["ageless", "drop column create_time", /has other columns/, /migrate\(\)/],
+      ["lasting", "engine = MyISAM", /rolled back is still in lasting/, /engine = InnoDB/],
+    ])("finds a table that is %s", async (table, alter, message, hint) => {
+      const bad = await like(table, alter);
+      await expect(bad.selfCheck()).rejects.toMatchObject({
+        ...{ code: "DTX_BARRIER", message: expect.stringMatching(message), hint: expect.stringMatching(hint) },
+      });
+    });
+
+    it("finds that the table of results is missing, and says how to make it", async () => {
+      await expect(mysqlBarrier(pool, { table: "barrier", remember: true }).selfCheck()).rejects.toMatchObject({
+        message: expect.stringContaining("`barrier_result` is missing"),
+        hint: expect.stringMatching(/--table barrier --remember/),
+      });
+    });
+
+    it("finds that its user may not insert", async () => {
+      await pool.query(`create user looker@'%' identified by 'x'`);
+      await pool.query(`grant select on ${database.name}.* to looker@'%'`);
+      const url = new URL(database.url);
+      Object.assign(url, { username: "looker", password: "x" });
+      const looking = createPool(url.href);
+      try {
+        await expect(mysqlBarrier(looking, { table: "barrier" }).selfCheck()).rejects.toMatchObject({
+          message: expect.stringMatching(/barrier cannot be used: INSERT command denied/),
+          hint: expect.stringContaining("the rights insert and select on barrier"),
+        });
+      } finally {
+        await looking.end();
+        await pool.query("drop user looker@'%'");
+      }
+    });
   });
 });

@@ -2,10 +2,11 @@
 import { type ClientBase, Pool } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { barrierFrom } from "../../../src/client/barrier/delivery.js";
-import { type PostgresBarrier, postgresBarrier } from "../../../src/client/barrier/pg.js";
+import { type PostgresBarrier, postgresBarrier, postgresLibrary } from "../../../src/client/barrier/pg.js";
+import { sqlBarrier } from "../../../src/client/barrier/sql.js";
 import { isOngoing } from "../../../src/client/errors.js";
 import { available, type Server, startPostgres } from "../../servers.js";
-import { adapterConformance } from "../barrier/adapter.js";
+import { adapterConformance, startConformance } from "../barrier/adapter.js";
 import { barrierConformance } from "../barrier/conformance.js";
 import { rememberConformance } from "../barrier/remember.js";
 import type { Effect, Row, World } from "../barrier/world.js";
@@ -135,6 +136,7 @@ describe.runIf(here)("barrier on Postgres", () => {
         create_time timestamp(0) with time zone default null, update_time timestamp(0) with time zone default null,
         primary key (id), constraint uniq_barrier unique (gid, branch_id, op, barrier_id))`);
     const theirs = postgresBarrier(pool, { table: "other.barrier" });
+    await theirs.selfCheck();
     expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("executed");
     expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("duplicate");
   });
@@ -147,5 +149,67 @@ describe.runIf(here)("barrier on Postgres", () => {
     });
     await expect(killed).rejects.toThrow();
     expect((await guard.run(action("killed"), async () => {})).kind).toBe("executed");
+  });
+
+  describe("checked at a service's start", () => {
+    startConformance(() => ({
+      guard,
+      lost: postgresBarrier(pool, { table: "nowhere" }),
+      count: async () => Number((await pool.query("select count(*) as n from dtm_barrier.barrier")).rows[0].n),
+    }));
+
+    it.each([
+      [
+        "keyless",
+        "drop constraint uniq_barrier",
+        /no unique key/,
+        /alter table keyless.barrier add constraint uniq_barrier/,
+      ],
+      ["short", "alter gid type varchar(64)", /cannot be used: value too long/, /columns that migrate\(\) makes/],
+      ["caseless", "alter gid type text collate caseless", /two ids for one/, /deterministic collation/],
+      ["ageless", "drop column create_time", /has other columns/, /migrate\(\)/],
+    ])("finds a table that is %s", async (table, alter, message, hint) => {
+      await pool.query(
+        "create collation if not exists caseless (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+      );
+      const bad = postgresBarrier(pool, { table: `${table}.barrier` });
+      await bad.migrate();
+      await pool.query(`alter table ${table}.barrier ${alter}`);
+      await expect(bad.selfCheck()).rejects.toMatchObject({
+        ...{ code: "DTX_BARRIER", message: expect.stringMatching(message), hint: expect.stringMatching(hint) },
+      });
+    });
+
+    it("finds that its user may not insert", async () => {
+      await pool.query("create role looker login; grant select on all tables in schema dtm_barrier to looker");
+      await pool.query("grant usage on schema dtm_barrier to looker");
+      const looking = postgresLibrary(pool);
+      const transaction: typeof looking.transaction = (work) =>
+        looking.transaction(async (client) => {
+          await client.query("set local role looker");
+          return work(client);
+        });
+      await expect(sqlBarrier({ ...looking, transaction }).selfCheck()).rejects.toMatchObject({
+        message: expect.stringMatching(/cannot be used: permission denied/),
+        hint: expect.stringContaining("the rights insert and select on dtm_barrier.barrier"),
+      });
+    });
+
+    it("finds that the library's transactions are none", async () => {
+      const loose = postgresLibrary(pool);
+      const committing = sqlBarrier<ClientBase>({
+        ...loose,
+        async transaction(work) {
+          let thrown: unknown;
+          const value = await loose.transaction((tx) => work(tx).catch((error: unknown) => (thrown = error)));
+          if (thrown !== undefined) throw thrown;
+          return value as never;
+        },
+      });
+      await expect(committing.selfCheck()).rejects.toMatchObject({
+        message: expect.stringContaining("rolled back is still in dtm_barrier.barrier"),
+        hint: expect.stringContaining("does not roll back"),
+      });
+    });
   });
 });

@@ -1,0 +1,38 @@
+// The errors of a barrier whose table is not there, or not as it must be: what is wrong, and the command that mends it;
+// the same for all SQL dialects.
+
+import { BarrierError } from "../errors.js";
+
+/** Where a statement failed: `table` as it was configured, `met` as the statement has it. */
+export interface MetTable {
+  readonly database: "mysql" | "postgres";
+  readonly table: string;
+  readonly met: string;
+  readonly cause: unknown;
+}
+
+const plain = (quoted: string) => quoted.replace(/[`"]/g, "");
+
+/** For a table, schema or database that does not exist. */
+export function missingTable({ database, table, met, cause }: MetTable): BarrierError {
+  const remember = met.endsWith(`${plain(table).split(".").at(-1)}_result${met.at(-1)}`) ? " --remember" : "";
+  const command = `tandem barrier migrate --database ${database}://USER@HOST/DB --table ${plain(table)}${remember}`;
+  return new BarrierError(`the barrier table ${met} is missing`, {
+    cause,
+    hint: `create it with \`${command}\` or migrate(), or name yours with the option \`table\``,
+  });
+}
+
+/** For a table that lacks a column; `migrate()` leaves tables that exist as they are. */
+export const otherColumns = ({ met, cause }: MetTable): BarrierError =>
+  new BarrierError(`the barrier table ${met} has other columns`, {
+    cause,
+    hint: "rename it and make a new one with migrate(), or name another with the option `table`",
+  });
+
+/** For a table in which the same row can be inserted twice. */
+export const noUniqueKey = (table: string, cause?: unknown): BarrierError =>
+  new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
+    cause,
+    hint: `alter table ${plain(table)} add constraint uniq_barrier unique (gid, branch_id, op, barrier_id)`,
+  });

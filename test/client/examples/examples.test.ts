@@ -36,7 +36,23 @@ describe("the newcomer's page", () => {
   });
 });
 
+describe("the page about patterns", () => {
+  const blocks = [...text("docs/client/patterns.md").matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
+
+  it.each(["outbox.ts", "xa.ts", "workflow.ts"])("prints %s as it is run", (name) => {
+    const [, ...code] = text(`examples/${name}`).split("\n");
+    expect(blocks).toContain(code.join("\n"));
+  });
+});
+
 describe("examples without a database", () => {
+  it("workflow: the second step takes what the first one gave, and what cannot be paid is not booked", async () => {
+    expect(await run("workflow.ts")).toEqual([
+      "2 nights: paid 160; rooms 4, ada 40",
+      expect.stringMatching(/^3 nights: refused, .*240 euro are too much.*; rooms 4, ada 40$/),
+    ]);
+  });
+
   it("grpc: the bank is called over gRPC by coordinator and client", async () => {
     const after = ["20 euro: succeeded, ada 30, bob 20", "200 euro: failed, ada 30, bob 20", "held 5, 25 left"];
     expect(await run("grpc.ts")).toEqual(after);
@@ -85,6 +101,10 @@ describe.runIf(here)("examples with MySQL", () => {
       return [`${way}: bought; ${state}`, `${way}: refused; ${state}`];
     });
     expect(await onMysql("shop.ts")).toEqual(expected);
+  });
+
+  it("xa: both databases have it or neither", async () => {
+    expect(await onMysql("xa.ts")).toEqual(["30 euro: paid, ada 70, books 30", "300 euro: refused, ada 70, books 30"]);
   });
 
   it("outbox: mails go out for the orders that were committed", async () => {

@@ -40,6 +40,9 @@ const texts: Check = (value) =>
 const type = oneOf(transTypes);
 const status = oneOf(["prepared", "succeed", "failed"]);
 
+/** What a step or branch may have of its own. */
+const ofBranch = { headers: optional(texts), requestTimeoutS: optional(number) };
+
 const submission = shape({
   type,
   protocol: oneOf(["http", "grpc", "json-rpc"]),
@@ -52,7 +55,7 @@ const submission = shape({
     branchHeaders: optional(texts),
     concurrent: flag,
   }),
-  steps: listOf(shape({ action: text, compensate: text, payload: bytes, headers: optional(texts) })),
+  steps: listOf(shape({ action: text, compensate: text, payload: bytes, ...ofBranch })),
   queryPrepared: text,
   customData: text,
   digest: text,
@@ -64,7 +67,7 @@ const registration = shape({
   branchId: text,
   ops: listOf(shape({ op: text, url: text, status })),
   payload: bytes,
-  headers: optional(texts),
+  ...ofBranch,
   executorId: optional(text),
 });
 

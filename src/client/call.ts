@@ -15,6 +15,8 @@ export interface ParticipantCall {
   readonly body: string | Uint8Array;
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
+  /** Longest wait for the answer; default: that of the client. */
+  readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -69,7 +71,7 @@ async function ask(
 ): Promise<unknown> {
   const { gid, branchId } = call.branch;
   const url = access.rewriteUrl(call.url);
-  const limit = AbortSignal.timeout(access.timeoutMs);
+  const limit = AbortSignal.timeout(call.timeoutMs ?? access.timeoutMs);
   const signal = call.signal === undefined ? limit : AbortSignal.any([limit, call.signal]);
   const transport = access.transports?.find((one) => one.takes(url));
   const send: Send = transport === undefined ? overHttp(access.fetch, url, call) : over(transport, url, call);

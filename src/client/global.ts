@@ -5,6 +5,7 @@ import { type Api, type ApiAnswer, type ApiBody, type ApiOptions, accepted, Reje
 import { type Duration, toMs, toSeconds } from "./duration.js";
 import { invalidInput } from "./errors.js";
 import { idLengthMax } from "./identity.js";
+import type { CallSettings } from "./step.js";
 
 /** Settings of one global transaction; all are fixed by the first request that is sent. */
 export interface GlobalOptions {
@@ -55,9 +56,29 @@ export function checkGid(gid: string): string {
   });
 }
 
-/** A step's own headers as its coordinator takes them: as text, which DTM's server can pass over. */
-export const headersText = ({ headers }: Pick<GlobalOptions, "headers">): string | undefined =>
-  headers && JSON.stringify(headers);
+/** What a step says of its calls as its coordinator takes it: as texts, which DTM's server can pass over. */
+export interface StepFields {
+  readonly headers: string | undefined;
+  readonly request_timeout: string | undefined;
+}
+
+/** Those of a reference; rejects a timeout that no coordinator takes. */
+export function stepFields(step: CallSettings): StepFields {
+  const { headers } = step;
+  const timeoutMs = timeoutOf(step);
+  return {
+    headers: headers && JSON.stringify(headers),
+    request_timeout: timeoutMs === undefined ? undefined : String(timeoutMs / 1_000),
+  };
+}
+
+/** How long a call of this step may take, in ms of whole seconds: this client waits as long as the coordinator. */
+export function timeoutOf({ timeout }: CallSettings): number | undefined {
+  if (timeout === undefined) return undefined;
+  const seconds = toSeconds(timeout);
+  if (seconds >= 1 && seconds <= 3_600) return seconds * 1_000;
+  throw invalidInput(`a step's timeout is 1 s to 1 h, not ${JSON.stringify(timeout)}`);
+}
 
 /** Headers of a call that this client makes itself: a step's beat the transaction's, in whatever case they are. */
 export const joinedHeaders = (...all: readonly GlobalOptions["headers"][]): Readonly<Record<string, string>> =>

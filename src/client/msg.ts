@@ -10,10 +10,11 @@ import {
   checkGid,
   type GlobalOptions,
   type GlobalState,
-  headersText,
   newGid,
   optionFields,
   payloadOf,
+  type StepFields,
+  stepFields,
   submitAndWait,
 } from "./global.js";
 import { messageBranch } from "./identity.js";
@@ -66,9 +67,8 @@ export interface Msg {
   doAndSubmit<T>(work: (delivery: Delivery) => Promise<T>): Promise<Committed<T>>;
 }
 
-interface Target {
+interface Target extends Partial<StepFields> {
   readonly action: string;
-  readonly headers?: string | undefined;
   readonly payload: string | Uint8Array;
 }
 
@@ -95,7 +95,7 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
         // A target without a payload is one that takes none.
         const { url } = reference;
         const sent = payloadOf(payload as In, url, reference);
-        targets.push({ action: url, headers: headersText(reference), payload: sent });
+        targets.push({ action: url, ...stepFields(reference), payload: sent });
       }),
     topic: (name, payload) =>
       change(() => targets.push({ action: `topic://${name}`, payload: payloadOf(payload, `topic ${name}`) })),

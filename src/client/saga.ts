@@ -7,10 +7,11 @@ import {
   checkGid,
   type GlobalOptions,
   type GlobalState,
-  headersText,
   newGid,
   optionFields,
   payloadOf,
+  type StepFields,
+  stepFields,
   submitAndWait,
 } from "./global.js";
 import type { SagaStep } from "./step.js";
@@ -42,10 +43,9 @@ export interface Saga {
   submit(): Promise<GlobalState>;
 }
 
-interface PlannedStep {
+interface PlannedStep extends StepFields {
   readonly action: string;
   readonly compensate: string;
-  readonly headers: string | undefined;
   readonly payload: string | Uint8Array;
 }
 
@@ -66,7 +66,7 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
       const { action, compensate } = step;
       // A step without a payload is one that takes none.
       const sent = payloadOf(payload as In, `step ${steps.length} (${action})`, step);
-      steps.push({ action, compensate, headers: headersText(step), payload: sent });
+      steps.push({ action, compensate, ...stepFields(step), payload: sent });
       return it;
     },
     parallel(wanted = {}) {

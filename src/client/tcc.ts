@@ -9,12 +9,13 @@ import { Failure, invalidInput, messageOf } from "./errors.js";
 import {
   checkGid,
   type GlobalOptions,
-  headersText,
   joinedHeaders,
   newGid,
   optionFields,
   payloadOf,
+  stepFields,
   submitAndWait,
+  timeoutOf,
 } from "./global.js";
 import type { BranchIdentity } from "./identity.js";
 import type { TccStep } from "./step.js";
@@ -76,7 +77,7 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
       await accepted(
         api,
         "registerBranch",
-        { gid, trans_type: "tcc", branch_id: branchId, data, confirm, cancel, headers: headersText(step) },
+        { gid, trans_type: "tcc", branch_id: branchId, data, confirm, cancel, ...stepFields(step) },
         { signal },
       );
       // The participant's word is taken for its type; services check their inputs, not their callers' outputs.
@@ -86,6 +87,7 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
         body: data,
         method: "POST",
         headers: joinedHeaders(headers, step.headers),
+        timeoutMs: timeoutOf(step),
         signal,
       } as const;
       return (await callParticipant(access, call, step)) as Out;

@@ -23,6 +23,7 @@ export interface NewOp {
   /** Other than `prepared` only for the steps that a workflow reports. */
   readonly status: OpStatus;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly requestTimeoutS?: number | undefined;
 }
 
 /** First event of every journal: the submission itself, written once and never again. */

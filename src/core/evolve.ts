@@ -73,6 +73,7 @@ function bornOp(op: NewOp, atMs: number): BranchOp {
     url: op.url,
     payload: op.payload,
     headers: op.headers,
+    requestTimeoutS: op.requestTimeoutS,
     status: op.status,
     startedAtMs: undefined,
     tries: undefined,

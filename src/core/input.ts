@@ -13,6 +13,8 @@ export interface Step {
   readonly payload: Uint8Array;
   /** Go with every call of this step. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Deadline of every call of this step, over the transaction's. */
+  readonly requestTimeoutS?: number | undefined;
 }
 
 /** A transaction as a client describes it in prepare, submit or prepareWorkflow. */
@@ -40,6 +42,8 @@ export interface Registration {
   readonly payload: Uint8Array;
   /** Go with every call of this branch; no part of its content (as D2 has it of the transaction's). */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Deadline of every call of this branch, over the transaction's; no part of its content either. */
+  readonly requestTimeoutS?: number | undefined;
   readonly executorId: string | undefined;
 }
 

@@ -12,7 +12,7 @@ import type { BranchOp, Transaction } from "./transaction.js";
 /** Registers all ops of one branch, or refuses them together. */
 export function registerBranch(draft: Draft, registration: Registration): Reply {
   const { tx, turn } = draft;
-  const { type, branchId, ops, payload, headers } = registration;
+  const { type, branchId, ops, payload, headers, requestTimeoutS } = registration;
   if (tx === undefined) return notFound();
   if (tx.type !== type) return otherType(tx, type);
   const taken = type === "workflow" ? "EXISTS" : "REFUSED";
@@ -28,7 +28,7 @@ export function registerBranch(draft: Draft, registration: Registration): Reply 
         "BAD_REQUEST",
         `branch ${branchId}: there are ${turn.branchesMax} branches already, the most allowed`,
       );
-    const born = ops.map((op) => ({ ...op, branchId, payload, headers }));
+    const born = ops.map((op) => ({ ...op, branchId, payload, headers, requestTimeoutS }));
     draft.record({ kind: "branchRegistered", atMs: turn.nowMs, ops: born });
     renew(draft, tx, registration.executorId);
     return { kind: "accepted" };

@@ -66,6 +66,8 @@ export interface BranchOp {
   readonly payload: Uint8Array;
   /** Of this branch alone, over those of the transaction (`Options.branchHeaders`). */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Of this branch alone, over that of the transaction (`Options.requestTimeoutS`). */
+  readonly requestTimeoutS?: number | undefined;
   readonly status: OpStatus;
   /** When the intent of the first call became durable: from then on the participant may have seen the call (S5). */
   readonly startedAtMs: number | undefined;
@@ -152,7 +154,8 @@ export function retryBaseMs(tx: Pick<Transaction, "options" | "defaults">): numb
   return timeoutMs > 0 && timeoutMs < tx.defaults.retryIntervalMs ? timeoutMs : tx.defaults.retryIntervalMs;
 }
 
-/** Deadline of each call to a participant, milliseconds. */
-export function requestTimeoutMs(tx: Transaction): number {
-  return tx.options.requestTimeoutS === undefined ? tx.defaults.requestTimeoutMs : tx.options.requestTimeoutS * 1000;
+/** Deadline of each call to a participant, milliseconds: the branch's own, else the transaction's. */
+export function requestTimeoutMs(tx: Transaction, ownS: BranchOp["requestTimeoutS"]): number {
+  const seconds = ownS ?? tx.options.requestTimeoutS;
+  return seconds === undefined ? tx.defaults.requestTimeoutMs : seconds * 1000;
 }

@@ -11,13 +11,13 @@ const noHeaders: Call["headers"] = {};
 
 /** What the participant of an op, or (CHECK) the initiator, is told. */
 export function callOf(tx: Transaction, index: number): Call {
-  const { branchId, op, url, payload, headers } = index === CHECK ? checkOf(tx) : tx.ops[index]!;
+  const { branchId, op, url, payload, headers, requestTimeoutS } = index === CHECK ? checkOf(tx) : tx.ops[index]!;
   return {
     gid: tx.gid,
     type: tx.type,
     protocol: tx.protocol,
     headers: headersOf(tx, headers),
-    timeoutMs: requestTimeoutMs(tx),
+    timeoutMs: requestTimeoutMs(tx, requestTimeoutS),
     branchId,
     op,
     url,
@@ -30,7 +30,9 @@ function headersOf({ options }: Transaction, own: BranchOp["headers"]): Call["he
   return own === undefined ? common : joinHeaders(common, own);
 }
 
-function checkOf(tx: Transaction): Pick<BranchOp, "branchId" | "op" | "url" | "payload" | "headers"> {
+type Addressed = Pick<BranchOp, "branchId" | "op" | "url" | "payload" | "headers" | "requestTimeoutS">;
+
+function checkOf(tx: Transaction): Addressed {
   const input = tx.type === "workflow" ? workflowInput(tx.customData) : { op: "msg", payload: nothing };
   return { branchId: "00", url: tx.queryPrepared, ...input };
 }

@@ -51,6 +51,7 @@ const newOp = sparing(
     payload: bytes,
     status: plain<NewOp["status"]>(),
     headers: optional(texts),
+    requestTimeoutS: maybeCount,
   }),
 );
 const executor = record<Executor>({ id: text, leaseMs: count, untilMs: count });

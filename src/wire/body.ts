@@ -14,8 +14,9 @@ export interface StepBody {
   readonly action: string;
   readonly compensate: string;
   readonly payload: Uint8Array | undefined;
-  /** Not yet looked at (`readOwnHeaders`). */
+  /** Not yet looked at (`readOwnHeaders`, `readOwnTimeout`). */
   readonly headers?: unknown;
+  readonly requestTimeout?: unknown;
 }
 
 /** Options as sent; 0 = not given. */
@@ -89,6 +90,7 @@ export function readSteps(steps: readonly unknown[] | undefined, limits: BodyLim
       action: readText(fields, "action", `steps[${i}].action`),
       compensate: readText(fields, "compensate", `steps[${i}].compensate`),
       headers: fields.headers,
+      requestTimeout: fields.request_timeout,
       payload: data === "" ? undefined : payloadOf(`steps[${i}].data`, data, limits),
     };
   });

@@ -1,6 +1,6 @@
 /**
  * registerBranch: a flat object of texts (S-HTTP-60…64) as a branch with its ops in stored order; only `headers` may be
- * an object. Over gRPC the same members come in `Data`, the payload beside them.
+ * an object, only `request_timeout` a number. Over gRPC the same members come in `Data`, the payload beside them.
  */
 import type { Registration } from "../core/input.js";
 import type { OpStatus, TransType } from "../core/transaction.js";
@@ -10,6 +10,7 @@ import { readOwnHeaders } from "./headers.js";
 import { readName } from "./identifier.js";
 import { invalid } from "./invalid.js";
 import type { InputLimits } from "./limits.js";
+import { readOwnTimeout } from "./range.js";
 import { checkUrlText } from "./url.js";
 
 /** A branch as any protocol delivers it. */
@@ -20,13 +21,14 @@ export interface BranchBody {
   /** Remaining members: `confirm`, `cancel`, `url`, `op`, `status`, `executor_id`. */
   readonly data: Readonly<Record<string, string | undefined>>;
   readonly payload: Uint8Array;
-  /** Not yet looked at (`readOwnHeaders`). */
+  /** Not yet looked at (`readOwnHeaders`, `readOwnTimeout`). */
   readonly headers?: unknown;
+  readonly requestTimeout?: unknown;
 }
 
 /** The members of a JSON body as a branch: texts, but for `data`, which may be bytes. Names are in lower case. */
 export function branchBodyOf(fields: object): BranchBody {
-  const { data, headers, ...texts } = fields as { readonly data?: unknown; readonly headers?: unknown };
+  const { data, headers, request_timeout: requestTimeout, ...texts } = fields as Readonly<Record<string, unknown>>;
   const members: Readonly<Record<string, string | undefined>> = textMapOf(texts, "");
   return {
     gid: members.gid ?? "",
@@ -35,6 +37,7 @@ export function branchBodyOf(fields: object): BranchBody {
     data: members,
     payload: bytesOf("data", data ?? ""),
     headers,
+    requestTimeout,
   };
 }
 
@@ -48,6 +51,7 @@ export function readRegistration(body: BranchBody, limits: InputLimits): Registr
     ops: readOps(type, body.data, limits),
     payload: checkPayload("data", body.payload, limits),
     headers: readOwnHeaders(body.headers, "headers", limits),
+    requestTimeoutS: readOwnTimeout(body.requestTimeout, "request_timeout", limits),
     executorId: executorId === undefined || executorId === "" ? undefined : readName("executor_id", executorId),
   };
 }

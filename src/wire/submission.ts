@@ -10,8 +10,9 @@ import { readCustomData } from "./customdata.js";
 import { digestOf } from "./digest.js";
 import { readHeaders, readOwnHeaders } from "./headers.js";
 import { readName } from "./identifier.js";
-import { classOf, InvalidInput, invalid } from "./invalid.js";
+import { InvalidInput, invalid } from "./invalid.js";
 import { type InputLimits, leaseMaxS } from "./limits.js";
+import { inRange, readOwnTimeout } from "./range.js";
 import { checkUrlText } from "./url.js";
 
 /** The type that a word names. @throws InvalidInput */
@@ -61,11 +62,12 @@ function readSteps(body: TransactionBody, type: "saga" | "msg", limits: InputLim
   const payloads = own.length === 0 ? body.payloads : [...body.payloads, ...own];
   if (payloads.length !== steps.length)
     throw invalid("payloads", `${payloads.length} payloads for ${steps.length} steps`, "one for each step");
-  return steps.map(({ action, compensate, headers: sent }, i) => {
+  return steps.map(({ action, compensate, ...sent }, i) => {
     checkAction(`steps[${i}].action`, action, type, limits);
     if (type === "saga") checkUrlText(`steps[${i}].compensate`, compensate, limits);
-    const headers = readOwnHeaders(sent, `steps[${i}].headers`, limits);
-    return { action, compensate: type === "saga" ? compensate : "", payload: payloads[i]!, headers };
+    const headers = readOwnHeaders(sent.headers, `steps[${i}].headers`, limits);
+    const requestTimeoutS = readOwnTimeout(sent.requestTimeout, `steps[${i}].request_timeout`, limits);
+    return { action, compensate: type === "saga" ? compensate : "", payload: payloads[i]!, headers, requestTimeoutS };
   });
 }
 
@@ -86,13 +88,6 @@ export function readOptions(options: OptionsBody, limits: InputLimits): Options 
     branchHeaders: readHeaders(options.branchHeaders, limits),
     concurrent: options.concurrent,
   };
-}
-
-function inRange(field: string, value: number, max: number): number | undefined {
-  if (value === 0) return undefined;
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  const met = value > max ? "too large a number" : classOf(value);
-  throw invalid(field, met, `0 (default) or a whole number from 1 to ${max}`);
 }
 
 function readLease(body: TransactionBody): Submission["lease"] {

@@ -32,6 +32,7 @@ const newOp = fc.record({
   payload: fc.uint8Array(),
   status: opStatus,
   headers: maybe(fc.dictionary(text, text, { noNullPrototype: true })),
+  requestTimeoutS: maybe(fc.nat()),
 });
 const executor = fc.record({ id: text, leaseMs: fc.nat(), untilMs: time });
 const parked = fc.record({ sinceMs: time, by: text, reason: text });
@@ -167,12 +168,16 @@ describe("the stored format", () => {
     expect(headCodec.decode(earlier)).toStrictEqual({ ...value, endedAtMs: undefined });
   });
 
-  it("stores an op without headers as the builds before them did, and one with headers so that they can read it", () => {
-    const stored = (headers: Record<string, string> | undefined) =>
-      unpack(rowCodec.encode(new Teller().tell("g", { ops: [{ ...someOp(0), headers }] }).created().row).subarray(1));
+  it("stores an op without headers or timeout as the builds before them did, others so that those can read them", () => {
+    const stored = (headers: Record<string, string> | undefined, requestTimeoutS?: number) => {
+      const ops = [{ ...someOp(0), headers, requestTimeoutS }];
+      return unpack(rowCodec.encode(new Teller().tell("g", { ops }).created().row).subarray(1));
+    };
     const opIn = (row: unknown) => JSON.stringify(row).match(/\["01","action".*?"prepared"(.*?)\]\]/)?.[1];
     expect(opIn(stored(undefined))).toBe("");
     expect(opIn(stored({ "x-token": "t" }))).toBe(',["x-token","t"');
+    expect(opIn(stored(undefined, 30))).toBe(",null,30");
+    expect(JSON.stringify(stored({ "x-token": "t" }, 30))).toContain('"prepared",["x-token","t"],30]]');
   });
 
   it("says what cannot be read when bytes are broken", () => {

@@ -10,13 +10,17 @@ import { formats } from "../../src/ports/format.js";
 import { saga } from "../engine/harness.js";
 
 const plain = saga(["http://p.test/1"], { timeoutToFailS: 7, branchHeaders: { a: "b" } });
-const submission = { ...plain, steps: plain.steps.map((step) => ({ ...step, headers: { c: "d" } })) };
+const submission = {
+  ...plain,
+  steps: plain.steps.map((step) => ({ ...step, headers: { c: "d" }, requestTimeoutS: 30 })),
+};
 const registration = {
   type: "tcc",
   branchId: "01",
   ops: [{ op: "confirm", url: "http://p.test/c", status: "prepared" }],
   payload: Buffer.from([0, 255, 1]),
   headers: { "x-token": "t" },
+  requestTimeoutS: 30,
   executorId: undefined,
 } as const;
 
@@ -111,7 +115,16 @@ describe("messages between nodes", () => {
 });
 
 /** Members that a message may lack. */
-const optional = new Set(["hold", "sliceMs", "lease", "executorId", "branchHeaders", "headers", "retryLimit"]);
+const optional = new Set([
+  "hold",
+  "sliceMs",
+  "lease",
+  "executorId",
+  "branchHeaders",
+  "headers",
+  "requestTimeoutS",
+  "retryLimit",
+]);
 
 /** Copies of a value, in each of which one member is gone or of another type. */
 function* brokenCopies(

@@ -8,7 +8,7 @@ import type { Guard } from "../barrier/guard.js";
 import { callParticipant, type ParticipantAccess } from "../call.js";
 import { handling } from "../context.js";
 import { type Failure, findBranded, invalidInput, isFailure, messageOf, NonDeterminism, Ongoing } from "../errors.js";
-import { joinedHeaders, payloadOf } from "../global.js";
+import { joinedHeaders, payloadOf, timeoutOf } from "../global.js";
 import type { BranchIdentity } from "../identity.js";
 import type { XaStep } from "../step.js";
 import { branchIds } from "../tcc.js";
@@ -256,7 +256,8 @@ class Run {
         const { url } = reference;
         const body = payloadOf(payload, url, reference);
         if (op === "action") started.called = true;
-        const call = { url, branch, body, headers: joinedHeaders(headers, reference.headers, own), signal };
+        const all = joinedHeaders(headers, reference.headers, own);
+        const call = { url, branch, body, headers: all, timeoutMs: timeoutOf(reference), signal };
         // The participant's word is taken for its type.
         return (await callParticipant(access, call, reference)) as Out;
       },

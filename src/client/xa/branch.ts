@@ -6,6 +6,7 @@ import { type Api, accepted } from "../api.js";
 import type { BarrierRow, BarrierRows } from "../barrier/core.js";
 import type { Delivery } from "../barrier/delivery.js";
 import { BarrierError, Failure, InvalidBranch, invalidInput } from "../errors.js";
+import type { StepFields } from "../global.js";
 import { type Route, route } from "../participant/route.js";
 
 /** A database session of one branch, from start to prepare. It is never used for anything else afterwards. */
@@ -39,7 +40,7 @@ export interface XaDatabase<Tx> {
 /**
  * A route for an XA branch at `path`. `work` runs in phase one, inside the branch; its value goes to the initiator.
  * An error undoes the branch; throw `Failure` for a refusal. Phase two is answered by the route itself, and called with
- * the headers that the initiator's reference names.
+ * the headers and the timeout that the initiator's reference names.
  */
 export function xaRoute<Tx>(
   path: string,
@@ -49,7 +50,10 @@ export function xaRoute<Tx>(
   return route(path, async (delivery, payload, { header }) => {
     const { op } = delivery.branch;
     if (op === "action") {
-      const registered = { headers: header?.("tandem-branch-headers") };
+      const registered = {
+        headers: header?.("tandem-branch-headers"),
+        request_timeout: header?.("tandem-branch-timeout"),
+      };
       return actionPhase(of.database, of.client.api, delivery, registered, (tx) => work(tx, payload, delivery));
     }
     if (op === "commit") return commitPhase(of.database, delivery);
@@ -62,7 +66,7 @@ async function actionPhase<Tx>(
   database: XaDatabase<Tx>,
   api: Api,
   delivery: Delivery,
-  registered: { readonly headers: string | undefined },
+  registered: StepFields,
   work: (tx: Tx) => Promise<unknown>,
 ): Promise<unknown> {
   const { gid, branchId, phase2Url } = delivery.branch;

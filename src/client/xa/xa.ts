@@ -3,8 +3,8 @@
 
 import { callParticipant } from "../call.js";
 import { invalidInput } from "../errors.js";
-import { checkGid, type GlobalOptions, headersText, joinedHeaders, newGid, payloadOf } from "../global.js";
-import type { XaStep } from "../step.js";
+import { checkGid, type GlobalOptions, joinedHeaders, newGid, payloadOf, stepFields, timeoutOf } from "../global.js";
+import type { CallSettings, XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
 
 /** Where an open XA transaction's branches are called. */
@@ -17,7 +17,13 @@ export interface Xa {
 }
 
 /** By which the branch is told what to register for its calls in phase two. */
-const phaseTwoHeaders = "tandem-branch-headers";
+function phaseTwo(step: CallSettings): Readonly<Record<string, string>> {
+  const { headers, request_timeout } = stepFields(step);
+  return {
+    ...(headers !== undefined && { "tandem-branch-headers": headers }),
+    ...(request_timeout !== undefined && { "tandem-branch-timeout": request_timeout }),
+  };
+}
 
 /** The xid is `gid-branchId`; MySQL takes 64 bytes of it. */
 const xaGidBytesMax = 61;
@@ -33,14 +39,13 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
     async call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>) {
       const reference: XaStep<In, Out> = typeof step === "string" ? { url: step } : step;
       const { url } = reference;
-      const own = headersText(reference);
-      const all = joinedHeaders(headers, reference.headers, own === undefined ? {} : { [phaseTwoHeaders]: own });
+      const all = joinedHeaders(headers, reference.headers, phaseTwo(reference));
       const branch = { gid, transType: "xa", branchId: nextId(), op: "action", dtm, phase2Url: url };
       const body = payloadOf<In>(payload, url, reference);
       // The participant's word is taken for its type.
       return (await callParticipant(
         access,
-        { url, branch, body, method: "POST", headers: all, signal },
+        { url, branch, body, method: "POST", headers: all, timeoutMs: timeoutOf(reference), signal },
         reference,
       )) as Out;
     },

@@ -32,12 +32,12 @@ export function readDelayS(customData: string): unknown {
 
 /** A topic becomes one branch per subscriber: `01-01`, `01-02`, … or plain `01` when there is just one (S-GEN-10). */
 function plan(submission: Submission, topics: Topics): readonly NewOp[] {
-  return submission.steps.flatMap(({ action, payload, headers }, step) => {
+  return submission.steps.flatMap(({ action, payload, headers, requestTimeoutS }, step) => {
     const urls = action.startsWith(topicScheme) ? (topics.get(action.slice(topicScheme.length)) ?? []) : [action];
     const branchId = branchIdOf(step);
     return urls.map((url, i) => {
       const id = urls.length === 1 ? branchId : `${branchId}-${branchIdOf(i)}`;
-      return { branchId: id, op: "action", url, payload, headers, status: "prepared" };
+      return { branchId: id, op: "action", url, payload, headers, requestTimeoutS, status: "prepared" };
     });
   });
 }

@@ -62,11 +62,12 @@ function predecessors(order: SagaOrder, step: number): readonly number[] {
 }
 
 function plan(submission: Submission): readonly NewOp[] {
-  return submission.steps.flatMap(({ action, compensate, payload, headers }, step) => {
+  return submission.steps.flatMap(({ action, compensate, payload, headers, requestTimeoutS }, step) => {
+    const own = { payload, headers, requestTimeoutS };
     const branchId = branchIdOf(step);
     return [
-      { branchId, op: "compensate", url: compensate, payload, headers, status: "prepared" },
-      { branchId, op: "action", url: action, payload, headers, status: "prepared" },
+      { branchId, op: "compensate", url: compensate, ...own, status: "prepared" },
+      { branchId, op: "action", url: action, ...own, status: "prepared" },
     ];
   });
 }

@@ -149,7 +149,8 @@ export function readBranch(message: Buffer): BranchBody {
     else if (reader.field === 6) payload = copyOf(reader.bytes() ?? payload);
     else reader.skip();
   }
-  return { gid, transType, branchId, data, payload, headers: data.headers };
+  const { headers, request_timeout: requestTimeout } = data;
+  return { gid, transType, branchId, data, payload, headers, requestTimeout };
 }
 
 /** A `DtmTopicRequest`. @throws InvalidInput */

@@ -192,6 +192,20 @@ export const cluster = Type.Object({
 /** Who parks a transaction and why; both may be left out. */
 export const parkBody = Type.Object({ by: Type.Optional(Type.String()), reason: Type.Optional(Type.String()) });
 
+/** What a step or branch may have of its own. DTM's own server passes over what it does not know, if it is text. */
+const ofBranch = {
+  headers: Type.Optional(
+    Type.Union([Type.Record(Type.String(), Type.String()), Type.String()], {
+      description: "Go with every call of this branch, over `branch_headers`; an object of texts, or its JSON text.",
+    }),
+  ),
+  request_timeout: Type.Optional(
+    Type.Union([seconds, Type.String({ pattern: "^[0-9]*$" })], {
+      description: "Of every call of this branch, over the transaction's; a number, or its digits.",
+    }),
+  ),
+};
+
 /** Body of prepare, submit, abort and prepareWorkflow. */
 export const transactionBody = Type.Object({
   gid: Type.String({ minLength: 1 }),
@@ -203,6 +217,7 @@ export const transactionBody = Type.Object({
         action: Type.Optional(Type.String()),
         compensate: Type.Optional(Type.String()),
         data: Type.Optional(Type.String()),
+        ...ofBranch,
       }),
     ),
   ),
@@ -229,7 +244,7 @@ export const transactionBody = Type.Object({
 /** Body of calls that name a transaction and nothing else. */
 export const gidBody = Type.Object({ gid: Type.String({ minLength: 1 }) });
 
-/** Body of registerBranch: texts only. */
+/** Body of registerBranch: texts only, but for what DTM's own server does not know. */
 export const branchBody = Type.Object({
   gid: Type.String(),
   trans_type: words(["tcc", "xa", "workflow"]),
@@ -241,6 +256,7 @@ export const branchBody = Type.Object({
   op: Type.Optional(Type.String()),
   status: Type.Optional(words(["succeed", "failed"])),
   executor_id: Type.Optional(Type.String()),
+  ...ofBranch,
 });
 
 /** DTM's form of a key-value (S-HTTP-74); `v` is JSON text. */

@@ -1,10 +1,11 @@
 // `npm run test:nodes [22 24 …]`: the client's tests under other versions of Node, with its drivers on real servers and
-// the examples. Each version comes as an npm package with the binary in it, unpacked into a temporary folder.
+// the examples, and the packed package in an empty folder. Each version comes as an npm package with the binary in it, unpacked into a temporary folder.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testPacked } from "./packed.js";
 
 /** Newest supported line and the one before. */
 const defaults = ["22", "24"];
@@ -37,7 +38,11 @@ function testUnder(version: string): boolean {
       const args = [vitest, "run", "--project", project, "--maxWorkers=2", ...chosen];
       return spawnSync(node, args, { stdio: "inherit", env }).status;
     });
-    return ends.every((status) => status === 0);
+    const wrong = testPacked(node);
+    process.stdout.write(
+      wrong.length === 0 ? "the packed package runs\n" : `the packed package: ${wrong.join("; ")}\n`,
+    );
+    return wrong.length === 0 && ends.every((status) => status === 0);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

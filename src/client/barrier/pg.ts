@@ -43,11 +43,16 @@ async function deleteOld(pool: Pool, table: string, seconds: number): Promise<nu
 
 /** A pool as the SQL barrier and the outbox use it. */
 export function postgresLibrary(pool: Pool): SqlLibrary<ClientBase> {
-  return { database: "postgres", statements, transaction: (work) => inTransaction(pool, work) };
+  return {
+    database: "postgres",
+    statements,
+    transaction: (work) => inTransaction(pool, work),
+    alone: statements(pool),
+  };
 }
 
 /** `?` becomes `$1`, `$2`, …; the barrier's statements have no other question marks. */
-function statements(client: ClientBase): SqlTx {
+function statements(client: Pick<ClientBase, "query">): SqlTx {
   const run = (sql: string, params: readonly unknown[]) => {
     let count = 0;
     return client.query<Record<string, unknown>>(

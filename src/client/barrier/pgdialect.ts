@@ -2,7 +2,7 @@
 // key; under REPEATABLE READ it fails where READ COMMITTED would see the row, and is asked again.
 
 import { BarrierError, LocksLost, Ongoing } from "../errors.js";
-import type { BarrierRows } from "./core.js";
+import type { BarrierRow, BarrierRows } from "./core.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
 import { type MetTable, missingTable, noUniqueKey, otherColumns } from "./unfit.js";
@@ -26,6 +26,7 @@ export function postgresDialect(name: string): SqlDialect {
   return {
     ...{ table, resultTable, current: "", underLockTimeout },
     rows: (tx) => rowsOf(tx, table),
+    takeAtOnce: (sql, seconds, row) => takeAtOnce(sql, table, seconds, row),
     explain: (cause, met = table) => explain({ database: "postgres", table, met, cause }),
   };
 }
@@ -75,6 +76,27 @@ async function underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promi
   const value = await work();
   await tx.query("select set_config('lock_timeout', ?, true)", [String(before?.own ?? "0")]);
   return value;
+}
+
+/**
+ * The setting is made by what the row is read from, so it is made before the row is inserted, and it ends with the
+ * statement. The second half of the union sees what was committed before the statement began: neither the row that the
+ * first half inserts nor one that was committed while it waited.
+ */
+async function takeAtOnce(sql: SqlTx, table: string, seconds: number, row: BarrierRow): Promise<string | undefined> {
+  const [found] = await sql.query(
+    `with patience as materialized (select set_config('lock_timeout', ?, true) as own),
+      taken as (insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason)
+        select ?, ?, ?, ?, ?, ? from patience where own <> ''
+        on conflict (gid, branch_id, op, barrier_id) do nothing returning reason)
+     select reason from taken union all
+     select reason from ${table} where gid = ? and branch_id = ? and op = ? and barrier_id = ?`,
+    [
+      ...[`${seconds}s`, row.transType, row.gid, row.branchId, row.op, row.barrierId, row.reason],
+      ...[row.gid, row.branchId, row.op, row.barrierId],
+    ],
+  );
+  return found && String(found.reason);
 }
 
 function rowsOf(tx: SqlTx, table: string): BarrierRows {

@@ -1,12 +1,12 @@
 // The barrier on a real Postgres: the conformance every store passes, and what only this database can get wrong.
-import { type ClientBase, Pool } from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Client, type ClientBase, Pool } from "pg";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { barrierFrom } from "../../../src/client/barrier/delivery.js";
 import { type PostgresBarrier, postgresBarrier, postgresLibrary } from "../../../src/client/barrier/pg.js";
 import { sqlBarrier } from "../../../src/client/barrier/sql.js";
-import { isOngoing } from "../../../src/client/errors.js";
+import { isOngoing, Ongoing } from "../../../src/client/errors.js";
 import { available, type Server, startPostgres } from "../../servers.js";
-import { adapterConformance, startConformance } from "../barrier/adapter.js";
+import { adapterConformance, gate, startConformance } from "../barrier/adapter.js";
 import { barrierConformance } from "../barrier/conformance.js";
 import { rememberConformance } from "../barrier/remember.js";
 import type { Effect, Row, World } from "../barrier/world.js";
@@ -126,6 +126,57 @@ describe.runIf(here)("barrier on Postgres", () => {
     expect(isOngoing(error)).toBe(true);
     await client.query("rollback");
     client.release();
+  });
+
+  describe("a check-back", () => {
+    const message = (gid: string) => ({ gid, trans_type: "msg", branch_id: "00", op: "msg" });
+    /** Runs the local transaction of a message, and lets it end when it is told. */
+    async function atWork(gid: string) {
+      const [inside, end] = [gate(), gate()];
+      const local = guard.run(barrierFrom(message(gid)), async () => {
+        inside.open();
+        await end.opened;
+      });
+      await inside.opened;
+      return { local, end };
+    }
+
+    it("is one statement, which leaves no setting behind", async () => {
+      const statements = vi.spyOn(Client.prototype, "query");
+      try {
+        expect(await guard.queryPrepared(message("at once"))).toBe("rolled-back");
+        expect(statements).toHaveBeenCalledTimes(1);
+        expect(await guard.queryPrepared(message("at once"))).toBe("rolled-back");
+        expect(statements).toHaveBeenCalledTimes(2);
+      } finally {
+        statements.mockRestore();
+      }
+      const clients = await Promise.all(Array.from({ length: 12 }, () => pool.connect()));
+      const settings = await Promise.all(clients.map(lockWait));
+      for (const client of clients) client.release();
+      expect(new Set(settings)).toEqual(new Set(["0"]));
+    });
+
+    it("that waits for the local transaction says committed when that commits", async () => {
+      const { local, end } = await atWork("commits meanwhile");
+      const asked = guard.queryPrepared(message("commits meanwhile"));
+      const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like 'with patience%'";
+      const deadline = Date.now() + 1_900;
+      while ((await pool.query(waiting)).rows.length === 0 && Date.now() < deadline);
+      end.open();
+      await local;
+      expect(await asked).toBe("committed");
+    });
+
+    it("answers ongoing in time while the local transaction is open", async () => {
+      const { local, end } = await atWork("stays open");
+      const began = performance.now();
+      await expect(guard.queryPrepared(message("stays open"))).rejects.toThrow(Ongoing);
+      expect(performance.now() - began).toBeLessThan(2_900);
+      end.open();
+      await local;
+      expect(await guard.queryPrepared(message("stays open"))).toBe("committed");
+    });
   });
 
   it("works on a table that DTM's own script made", async () => {

@@ -1,5 +1,6 @@
 // `npm run test:nodes [22 24 …]`: the client's tests under other versions of Node, with its drivers on real servers and
-// the examples, and the packed package in an empty folder. Each version comes as an npm package with the binary in it, unpacked into a temporary folder.
+// the examples, and the packed package in an empty folder. Each version comes as an npm package with the binary in it,
+// unpacked into a temporary folder.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

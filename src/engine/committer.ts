@@ -192,7 +192,10 @@ export class Committer {
    */
   async #flush(batch: readonly Waiting[], inDoubt = false): Promise<readonly Committed[] | undefined> {
     for (let waitMs = againMs.first; ; waitMs = Math.min(waitMs * 2, againMs.longest)) {
-      if (inDoubt && batch.every(({ isAbandoned }) => isAbandoned())) return batch.map(() => "fenced");
+      if (inDoubt && batch.every(({ isAbandoned }) => isAbandoned())) {
+        this.#unavailableSinceMs = undefined; // nobody asks the store any more: the next commit finds out how it is
+        return batch.map(() => "fenced");
+      }
       try {
         const verdicts = await (inDoubt ? this.#settle(batch) : this.#send(batch.map(({ commit }) => commit)));
         this.#available();

@@ -240,6 +240,16 @@ describe("the committer", () => {
     expect(settled).toEqual(["g0"]);
   });
 
+  it("does not take the store for unavailable once what it did not answer is given up", async () => {
+    const { store, committer, clock } = setup();
+    store.faults.nextCommits.push("unavailable", "doubtLost");
+    const told: Committed[] = [];
+    committer.add(commitOf(0, "good"), 100, (result) => void told.push(result), { isAbandoned: () => true });
+    await clock.advance(1000);
+    expect(told).toEqual(["fenced"]);
+    expect(committer.unavailableSinceMs).toBeUndefined(); // else nothing new is taken, and nothing asks it again
+  });
+
   it("goes on when a listener throws", async () => {
     const { committer, log } = setup();
     const told: Committed[] = [];

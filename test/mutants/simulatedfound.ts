@@ -44,6 +44,14 @@ export const found: readonly SimulatedMutant[] = [
     rules: ["L1", "S9"],
   },
   {
+    name: "found: an outage lasts though nobody asks the store any more",
+    file: "src/engine/committer.ts",
+    find: "        this.#unavailableSinceMs = undefined; // nobody asks the store any more: the next commit finds out how it is\n",
+    replace: "",
+    rules: ["L1", "S9"],
+    seeds: [733_834, 740_611],
+  },
+  {
     name: "found: a stopped transaction goes on when it is looked at",
     file: "src/engine/engine.ts",
     find: "    if (this.#isolated.has(gid)) return this.stored(gid); // an actor would go on with it\n",

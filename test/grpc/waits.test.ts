@@ -114,7 +114,7 @@ describe("a method of the gRPC server", () => {
     await aborted;
   });
 
-  it("learns that the server stops; its client is told that what was accepted goes on", async () => {
+  it("learns that the server stops; when it says nothing then, its client is told to ask again (S1)", async () => {
     const { methods, called } = hanging();
     const { server, session } = await open(methods);
     const stream = begin(session, "/t.T/Hang");
@@ -122,7 +122,7 @@ describe("a method of the gRPC server", () => {
     const { signal } = await called;
     const status = statusOf(stream);
     await server.close();
-    expect(await status).toBe("9");
+    expect(await status).toBe("14");
     expect(signal.aborted).toBe(true);
   });
 

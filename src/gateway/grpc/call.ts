@@ -145,11 +145,16 @@ export class Call implements Replies, CallContext {
     if (!this.#over) this.#finish({ code: codes.cancelled, message: "" });
   }
 
-  /** The server stops. Who waits for the end of a transaction is told that it goes on (D1), the others to ask again. */
+  /**
+   * The server stops. Who waits for the end of a transaction is told by it, at once, that it goes on (D1); the others to
+   * ask again, since nobody knows whether their request was recorded (S1).
+   */
   stop(): void {
-    const message = "the server is stopping; what was accepted goes on, ask again with the same gid";
-    if (this.#controller === undefined) this.end({ code: codes.unavailable, message });
-    else this.end(statusOf({ kind: "refused", code: "ONGOING", message: `${message}. ONGOING` }));
+    const message = "the server is stopping; whether this was accepted is not known, ask again with the same gid";
+    this.#controller?.abort();
+    setImmediate(() => {
+      if (!this.#over) this.end({ code: codes.unavailable, message });
+    });
   }
 
   #status: Status = ok;

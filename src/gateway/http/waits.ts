@@ -1,15 +1,16 @@
 /**
  * Held answers: calls that may last until a transaction ends. A client that goes away, or a server that stops, ends the
- * wait; what was accepted goes on (D1).
+ * wait; what was accepted goes on (D1). Whether it was accepted is the call's own word: it says ONGOING as soon as its
+ * signal is aborted. Of one that says nothing then, nobody knows whether it was recorded (S1).
  */
 import type { ServerResponse } from "node:http";
 import { type Reply, refused } from "../../core/input.js";
 
-/** What the server says when it stops while a client waits. */
-const stopping: Reply = {
-  ...refused("ONGOING", "the server is stopping; the transaction goes on, ask again with the same gid. ONGOING"),
-  retryAfterS: 1,
-};
+/** What the server says when it stops before a request was acknowledged. */
+const stopping: Reply = refused(
+  "UNAVAILABLE",
+  "the server is stopping; whether this was accepted is not known, ask again with the same gid",
+);
 
 export class Waits {
   readonly #waiting = new Set<AbortController>();
@@ -21,10 +22,11 @@ export class Waits {
     this.#waiting.add(controller);
     response.once("close", abort);
     const aborted = new Promise<Reply>((resolve) => {
-      controller.signal.addEventListener("abort", () => resolve(stopping), { once: true });
+      controller.signal.addEventListener("abort", () => setImmediate(resolve, stopping), { once: true });
     });
     try {
-      return await Promise.race([call(controller.signal), aborted]);
+      const reply = await Promise.race([call(controller.signal), aborted]);
+      return controller.signal.aborted && reply.kind === "refused" ? { ...reply, retryAfterS: 1 } : reply;
     } finally {
       this.#waiting.delete(controller);
       response.off("close", abort);

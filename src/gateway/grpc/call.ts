@@ -146,8 +146,8 @@ export class Call implements Replies, CallContext {
   }
 
   /**
-   * The server stops. Who waits for the end of a transaction is told by it, at once, that it goes on (D1); the others to
-   * ask again, since nobody knows whether their request was recorded (S1).
+   * The server stops. Who waits for the end of a transaction is told by it, at once, that it goes on (D1); the others
+   * to ask again, since nobody knows whether their request was recorded (S1).
    */
   stop(): void {
     const message = "the server is stopping; whether this was accepted is not known, ask again with the same gid";

@@ -110,8 +110,9 @@ async function explained(
   try {
     const [heads] = await asked.query<RowDataPacket[]>("select * from head where gid = ?", [gid]);
     const seen = await Promise.all(fleet.nodes.map((node) => statusOf(node, gid).catch(String)));
-    const now = `stored: ${JSON.stringify(heads)}; the nodes say ${seen}`;
-    return [complaint, ...storyOf(gid), now].join("\n    ");
+    const state = await fetch(`${fleet.nodes[0]!.http}/api/v1/transactions/${gid}`).then((answer) => answer.text());
+    const now = `stored: ${heads.length}; the nodes say ${seen}; ${state.slice(0, 3000)}`;
+    return [complaint, ...storyOf(gid).slice(0, 40), now].join("\n    ");
   } finally {
     asked.destroy();
   }
@@ -187,7 +188,8 @@ async function judge(
   const complaints = transfers
     .map((transfer) => judgeTransfer(transfer, ends.get(transfer.gid)!, effects.get(transfer.gid)))
     .filter((complaint) => complaint !== "");
-  if (prepared.length > 0) complaints.push(`${prepared.length} branches are still prepared: ${prepared.slice(0, 5)}`);
+  if (prepared.length > 0)
+    complaints.push(`${prepared.length} branches are still prepared: ${prepared.slice(0, 5)}; ${await vault.busy()}`);
   if (dead.length > 0) complaints.push(`${dead.length} messages of the outbox are dead: ${dead[0]!.reason}`);
   for (const pattern of patterns) {
     const of = transfers.filter((transfer) => transfer.pattern === pattern);

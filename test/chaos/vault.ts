@@ -56,6 +56,8 @@ export interface Vault {
   effects(): Promise<ReadonlyMap<string, Effects>>;
   /** Messages of the outbox that the coordinator has not taken yet. */
   unsent(): Promise<number>;
+  /** What the database is doing, for people: its sessions and its open transactions. */
+  busy(): Promise<string>;
   /** All accounts and all that is held. */
   total(): Promise<number>;
   readonly expectedTotal: number;
@@ -162,6 +164,11 @@ export async function openVault(random: () => number, note: (text: string) => vo
         "select count(*) as unsent from tandem_outbox where submitted_at is null and dead_at is null",
       );
       return Number(row!.unsent);
+    },
+    busy: async () => {
+      const [sessions] = await pool.query("select id, command, time, state, info from information_schema.processlist");
+      const [open] = await pool.query("select * from information_schema.innodb_trx");
+      return JSON.stringify({ sessions, open });
     },
     total: async () => {
       const [[row]] = await pool.query<RowDataPacket[]>("select sum(balance) + sum(held) as total from account");

@@ -67,7 +67,7 @@ export function stepFields(step: CallSettings): StepFields {
   const { headers } = step;
   const timeoutMs = timeoutOf(step);
   return {
-    headers: headers && JSON.stringify(headers),
+    headers: headers && JSON.stringify(fitHeaders(headers)),
     request_timeout: timeoutMs === undefined ? undefined : String(timeoutMs / 1_000),
   };
 }
@@ -83,6 +83,19 @@ export function timeoutOf({ timeout }: CallSettings): number | undefined {
 /** Headers of a call that this client makes itself: a step's beat the transaction's, in whatever case they are. */
 export const joinedHeaders = (...all: readonly GlobalOptions["headers"][]): Readonly<Record<string, string>> =>
   Object.fromEntries(all.flatMap((one = {}) => Object.entries(one).map(([name, text]) => [name.toLowerCase(), text])));
+
+/** Headers that go along with calls, their names in lower case; rejects what a call says itself or cannot carry. */
+function fitHeaders(headers: GlobalOptions["headers"]): Readonly<Record<string, string>> {
+  const fit = joinedHeaders(headers);
+  for (const [name, text] of Object.entries(fit)) {
+    const isName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !/^(grpc|dtm)-/.test(name);
+    if (isName && /^[\t\x20-\x7e]*$/.test(text)) continue;
+    throw invalidInput(`the header ${JSON.stringify(name)} cannot go along with calls`, {
+      hint: "a name is an HTTP token that does not begin with grpc- or dtm-, a value is visible ASCII",
+    });
+  }
+  return fit;
+}
 
 const plainData = "give plain data, without BigInt, functions and cycles";
 
@@ -119,7 +132,7 @@ export function optionFields({ telemetry }: Pick<Api, "telemetry">, options: Glo
   if (options.requestTimeout !== undefined)
     fields.request_timeout = atLeastOne(options.requestTimeout, "requestTimeout");
   if (options.retryInterval !== undefined) fields.retry_interval = atLeastOne(options.retryInterval, "retryInterval");
-  const headers = { ...telemetry.headers(), ...options.headers };
+  const headers = { ...telemetry.headers(), ...fitHeaders(options.headers) };
   if (Object.keys(headers).length > 0) fields.branch_headers = headers;
   return fields;
 }

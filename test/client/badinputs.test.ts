@@ -47,6 +47,22 @@ const mistakes: Readonly<Record<string, Mistake>> = {
       hint: /called by a coordinator/,
     },
   },
+  "a header of the transaction that the coordinator says itself": {
+    deed: () =>
+      client
+        .saga({ headers: { "DTM-Gid": "other" } })
+        .step(step as SagaStep<unknown>, 1)
+        .submit(),
+    ...{ code: "DTX_INVALID_INPUT", says: /header "dtm-gid" cannot go along/, hint: /grpc- or dtm-/ },
+  },
+  "a header of a step with a letter beyond ASCII": {
+    deed: () => client.saga().step({ ...step, headers: { tenant: "Zürich" } } as SagaStep<unknown>, 1),
+    ...{ code: "DTX_INVALID_INPUT", says: /header "tenant" cannot go along/, hint: /visible ASCII/ },
+  },
+  "a header whose name is no token": {
+    deed: () => client.saga().step({ ...step, headers: { "my tenant": "a" } } as SagaStep<unknown>, 1),
+    ...{ code: "DTX_INVALID_INPUT", says: /header "my tenant"/, hint: /HTTP token/ },
+  },
   "the body in place of the request": {
     deed: () => barrierFrom({ amount: 30 }),
     ...{ code: "DTX_INVALID_BRANCH", says: /carries no/, hint: /not its body/ },

@@ -17,6 +17,7 @@ import {
   passBarrier,
 } from "./core.js";
 import { barrierFrom, type Delivery } from "./delivery.js";
+import { type LockRetry, retryTransaction } from "./retry.js";
 
 /**
  * What an adapter does for one database. `Tx` is the driver's handle of an open transaction, as business code uses it.
@@ -58,14 +59,6 @@ export interface BarrierResults<Tx> {
  * which a coordinator gives a call up: it is to hear "not yet", not nothing.
  */
 export const defaultLockTimeout: Duration = "2s";
-
-/** For stores that refuse at once where others would wait, a pause is what gives the other delivery time to end. */
-export interface LockRetry {
-  /** Attempts in all. */
-  readonly attemptsMax: number;
-  /** Before the second attempt; doubles with each further one. */
-  readonly firstPauseMs: number;
-}
 
 /** Settings of one barrier call. */
 export interface BarrierCallOptions {
@@ -147,16 +140,17 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
         started = true;
         return business(tx);
       };
-      return retryLostLocks(
+      return retryTransaction(
         lockRetry,
         () => store.transaction((tx) => pass(tx, delivery, barrierId, once)),
-        () => !started,
+        (error) => lostLocks(error) && !started,
       );
     },
     async queryPrepared(source) {
       const { gid, transType } =
         source instanceof Object && "branch" in source ? barrierFrom(source).branch : readIdentity(source);
-      const reason = await retryLostLocks(lockRetry, () => store.takeCheckBack(checkBackRow(gid, transType)));
+      const row = checkBackRow(gid, transType);
+      const reason = await retryTransaction(lockRetry, () => store.takeCheckBack(row), lostLocks);
       return checkBackVerdict(reason, gid);
     },
   };
@@ -167,21 +161,7 @@ export function createGuard<Tx>(store: BarrierStore<Tx>): Guard<Tx> {
  */
 const waitingStore: LockRetry = { attemptsMax: 5, firstPauseMs: 0 };
 
-async function retryLostLocks<T>(
-  { attemptsMax, firstPauseMs }: LockRetry,
-  attempt: () => Promise<T>,
-  mayRepeat: () => boolean = () => true,
-): Promise<T> {
-  for (let count = 1; ; count++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (!(error instanceof LocksLost) || count >= attemptsMax || !mayRepeat()) throw error;
-      const pauseMs = firstPauseMs * 2 ** (count - 1);
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-  }
-}
+const lostLocks = (error: unknown): boolean => error instanceof LocksLost;
 
 /** A value that cannot be kept undoes what was done: a repeat could not be answered with it. */
 function jsonOf(value: unknown, { gid, branchId }: BranchIdentity): string {

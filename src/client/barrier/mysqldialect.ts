@@ -23,6 +23,7 @@ export function mysqlDialect(name: string): SqlDialect {
     ...{ table, resultTable, current: " lock in share mode", underLockTimeout },
     rows: (tx) => rowsOf(tx, table),
     explain: (cause, met = table) => explain({ database: "mysql", table, met, cause }),
+    collided: (error) => [deadlock, ...askAgain].includes(errnoOf(error)),
   };
 }
 

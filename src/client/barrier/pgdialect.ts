@@ -10,8 +10,9 @@ import { noTransaction } from "./unopened.js";
 
 /** Serialization failure and deadlock: the transaction is over, a new one sees the rows. */
 const locksLost = new Set(["40001", "40P01"]);
-/** lock_timeout, and statement_timeout or a cancel while waiting. */
-const askAgain = new Set(["55P03", "57014"]);
+const lockTimeout = "55P03";
+/** And statement_timeout or a cancel while waiting. */
+const askAgain = new Set([lockTimeout, "57014"]);
 const outsideTransaction = "25P01";
 /** No such table, schema or database. */
 const tableMissing = new Set(["42P01", "3F000"]);
@@ -28,6 +29,7 @@ export function postgresDialect(name: string): SqlDialect {
     rows: (tx) => rowsOf(tx, table),
     takeAtOnce: (sql, seconds, row) => takeAtOnce(sql, table, seconds, row),
     explain: (cause, met = table) => explain({ database: "postgres", table, met, cause }),
+    collided: (error) => [...locksLost, lockTimeout].includes(sqlState(error)),
   };
 }
 

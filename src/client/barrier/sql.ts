@@ -39,6 +39,8 @@ export interface SqlDialect {
   takeAtOnce?(sql: SqlTx, seconds: number, row: BarrierRow): Promise<string | undefined>;
   /** `Ongoing`, `LocksLost` or `BarrierError` for an error of the driver met on `table`. */
   explain(error: unknown, table?: string): unknown;
+  /** Whether the driver's error means that others' locks or changes were in the way: a new transaction may succeed. */
+  collided(error: unknown): boolean;
 }
 
 /** The databases there are dialects for. MariaDB is `mysql`. */

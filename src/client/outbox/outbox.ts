@@ -3,8 +3,8 @@
 // its own gid, so submitting it again after a lost answer does nothing: every message is delivered, once as far as the
 // barrier of its target goes.
 
-import type { SqlLibrary, SqlTx } from "../barrier/sql.js";
-import { quotedTable } from "../barrier/table.js";
+import { type LockRetry, retryTransaction } from "../barrier/retry.js";
+import { type SqlLibrary, type SqlTx, sqlDialect } from "../barrier/sql.js";
 import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
 import { errorCode, invalidInput, messageOf } from "../errors.js";
@@ -98,12 +98,13 @@ interface Row {
 export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
   const isMysql = library.database === "mysql";
   const { table: name = "tandem_outbox" } = options;
-  const table = quotedTable(name, isMysql ? "`" : '"');
+  const { table, collided } = sqlDialect(library.database, { table: name });
   const onError = options.onError ?? warn;
   const { batch = 100, refusals: refusalsMax = 10 } = options;
-  const inTransaction: InTransaction = (work) => library.transaction((tx) => work(library.statements(tx)));
+  const inTransaction: InTransaction = (work) =>
+    retryTransaction(lockRetry, () => library.transaction((tx) => work(library.statements(tx))), collided);
   const keepSeconds = toSeconds(options.keep ?? "1d");
-  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...(isMysql ? mysqlTimes : postgresTimes) };
+  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...(isMysql ? mysql : postgres) };
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
   const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
@@ -149,23 +150,34 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
 const widths = { target: 1_024, key: 200 } as const;
 
 /** The table and how it is read. */
-interface Rows extends Times {
+interface Rows extends Dialect {
   readonly table: string;
   readonly batch: number;
   readonly refusalsMax: number;
   readonly keepSeconds: number;
 }
 
-/** How a database writes its own time. */
-interface Times {
+/** How a database writes its own time, and an update that reads the rows of given ids and no others. */
+interface Dialect {
   readonly now: string;
   readonly later: (seconds: number) => string;
+  /** Stands between the table's name and `set`. */
+  readonly byId: string;
 }
 
-const mysqlTimes: Times = { now: "now(3)", later: (seconds) => `now(3) + interval ${seconds} second` };
-const postgresTimes: Times = { now: "now()", later: (seconds) => `now() + interval '${seconds} seconds'` };
+const mysql: Dialect = {
+  now: "now(3)",
+  later: (seconds) => `now(3) + interval ${seconds} second`,
+  // Without it a small table is read from end to end, and the update waits for every row that another relay has locked.
+  byId: "force index (primary)",
+};
+const postgres: Dialect = { now: "now()", later: (seconds) => `now() + interval '${seconds} seconds'`, byId: "" };
 
+/** The work may be done several times; each but the last is rolled back. */
 type InTransaction = <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>;
+
+/** Of the relay's own transactions, which take milliseconds; a caller's, with its message in it, is never repeated. */
+const lockRetry: LockRetry = { attemptsMax: 6, firstPauseMs: 5 };
 
 /**
  * Longest time a batch is worked on; then the rest is given back. A relay that dies leaves its rows claimed until
@@ -210,7 +222,7 @@ async function relayBatch(
 }
 
 /** Takes rows that stand first of their key; `skip locked` leaves those that another relay is claiming. */
-async function claim(sql: SqlTx, { table, batch, now, later }: Rows): Promise<readonly Row[]> {
+async function claim(sql: SqlTx, { table, batch, now, later, byId }: Rows): Promise<readonly Row[]> {
   const found = await sql.query(
     `select id, gid, order_key, target, payload, refusals from ${table} o where submitted_at is null and dead_at is null
      and (retry_at is null or retry_at <= ${now}) and not exists (
@@ -220,7 +232,7 @@ async function claim(sql: SqlTx, { table, batch, now, later }: Rows): Promise<re
   );
   const claimed = found.map(asRow);
   await eachSome(claimed, (some, marks) =>
-    sql.exec(`update ${table} set retry_at = ${later(claimSeconds)} where id in (${marks})`, some),
+    sql.exec(`update ${table} ${byId} set retry_at = ${later(claimSeconds)} where id in (${marks})`, some),
   );
   return claimed;
 }
@@ -232,15 +244,15 @@ async function note(
   claimed: readonly Row[],
   ends: ReadonlyMap<Row, { readonly refused?: unknown }>,
 ): Promise<void> {
-  const { table, now } = rows;
+  const { table, now, byId } = rows;
   const isDone = (row: Row) => ends.has(row) && ends.get(row)!.refused === undefined;
   await eachSome(claimed.filter(isDone), (some, marks) =>
-    sql.exec(`update ${table} set submitted_at = coalesce(submitted_at, ${now}) where id in (${marks})`, some),
+    sql.exec(`update ${table} ${byId} set submitted_at = coalesce(submitted_at, ${now}) where id in (${marks})`, some),
   );
   await eachSome(
     claimed.filter((row) => !ends.has(row)),
     (some, marks) =>
-      sql.exec(`update ${table} set retry_at = null where submitted_at is null and id in (${marks})`, some),
+      sql.exec(`update ${table} ${byId} set retry_at = null where submitted_at is null and id in (${marks})`, some),
   );
   for (const [row, { refused }] of ends) if (refused !== undefined) await noteRefusal(sql, rows, row, refused);
 }

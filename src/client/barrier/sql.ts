@@ -3,12 +3,13 @@
 // library needs are the two methods of SqlTx and a way to open a transaction.
 
 import { type Duration, toSeconds } from "../duration.js";
-import { invalidInput, Ongoing, TandemError } from "../errors.js";
+import { invalidInput, Ongoing } from "../errors.js";
 import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
 import { type BarrierResults, type BarrierStore, createGuard, defaultLockTimeout, type Guard } from "./guard.js";
 import { mysqlDialect } from "./mysqldialect.js";
 import { postgresDialect } from "./pgdialect.js";
 import { sqlSelfCheck } from "./sqlcheck.js";
+import { explained, guardedRows, takeRow } from "./sqlrows.js";
 import { defaultTable } from "./table.js";
 
 /** Statements inside one open transaction, with `?` for each parameter. */
@@ -91,12 +92,8 @@ export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptio
   const dialect = sqlDialect(database, options);
   const plain = sqlStore(library, dialect, lockSeconds(options));
   const store = options.remember ? { ...plain, results: sqlResults(library, dialect) } : plain;
-  const readAges = async (tx: Tx) => {
-    const read = library.statements(tx).query(`select create_time from ${dialect.table} where gid = ?`, [""]);
-    await read.catch((error: unknown) => {
-      throw dialect.explain(error);
-    });
-  };
+  const select = `select create_time from ${dialect.table} where gid = ?`;
+  const readAges = (tx: Tx) => explained(dialect, () => library.statements(tx).query(select, [""]));
   return {
     ...createGuard(store),
     selfCheck: () => sqlSelfCheck(store, { database, name, readAges }),
@@ -118,19 +115,14 @@ function lockSeconds(options: SqlBarrierOptions): number {
 function sqlResults<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): BarrierResults<Tx> {
   const { resultTable: table, current } = dialect;
   const key = ({ gid, branchId, op, barrierId }: BarrierKey) => [gid, branchId, op, barrierId];
-  const explained = <T>(work: Promise<T>) =>
-    work.catch((error: unknown) => {
-      throw dialect.explain(error, table);
-    });
+  const insert = `insert into ${table} (gid, branch_id, op, barrier_id, result) values (?, ?, ?, ?, ?)`;
+  const select = `select result from ${table} where gid = ? and branch_id = ? and op = ? and barrier_id = ?${current}`;
   return {
     async keep(tx, of, json) {
-      const insert = `insert into ${table} (gid, branch_id, op, barrier_id, result) values (?, ?, ?, ?, ?)`;
-      await explained(library.statements(tx).exec(insert, [...key(of), json]));
+      await explained(dialect, () => library.statements(tx).exec(insert, [...key(of), json]), table);
     },
     async find(tx, of) {
-      const where = `gid = ? and branch_id = ? and op = ? and barrier_id = ?${current}`;
-      const found = library.statements(tx).query(`select result from ${table} where ${where}`, key(of));
-      const [row] = await explained(found);
+      const [row] = await explained(dialect, () => library.statements(tx).query(select, key(of)), table);
       return row && String(row.result);
     },
   };
@@ -139,7 +131,7 @@ function sqlResults<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): BarrierRe
 function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: number): BarrierStore<Tx> {
   /** Calls that share a connection take turns: the second's savepoint would replace the first's. */
   const probes = new WeakMap<object, Promise<void>>();
-  const store: BarrierStore<Tx> = {
+  return {
     transaction: (work) => library.transaction(work),
     requireOpen(tx) {
       const before = probes.get(Object(tx)) ?? Promise.resolve();
@@ -147,47 +139,28 @@ function sqlStore<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect, seconds: num
       probes.set(Object(tx), probe);
       return probe;
     },
-    async guarded(tx, statements) {
-      const sql = library.statements(tx);
-      try {
-        return await dialect.underLockTimeout(sql, seconds, () => statements(dialect.rows(sql)));
-      } catch (error) {
-        throw error instanceof TandemError ? error : dialect.explain(error);
-      }
-    },
+    guarded: (tx, statements) => guardedRows(dialect, library.statements(tx), seconds, statements),
     takeCheckBack(row) {
       const { alone } = library;
-      if (alone !== undefined && dialect.takeAtOnce !== undefined)
-        return takeTwice(() => dialect.takeAtOnce?.(alone, seconds, row), dialect);
-      return store.transaction((tx) =>
-        store.guarded(tx, async (rows) => {
-          await rows.insertIgnore(row);
-          return rows.reason(row);
-        }),
-      );
+      const { takeAtOnce } = dialect;
+      return alone === undefined || takeAtOnce === undefined
+        ? takeRow(library, dialect, seconds, row)
+        : takeTwice(dialect, () => takeAtOnce(alone, seconds, row));
     },
   };
-  return store;
 }
 
 /** A row that was committed while the first statement waited for it is seen by the second. */
-async function takeTwice(take: () => Promise<string | undefined> | undefined, dialect: SqlDialect): Promise<string> {
-  let reason: string | undefined;
-  try {
-    reason = (await take()) ?? (await take());
-  } catch (error) {
-    throw dialect.explain(error);
-  }
+async function takeTwice(dialect: SqlDialect, take: () => Promise<string | undefined>): Promise<string> {
+  const reason = await explained(dialect, async () => (await take()) ?? (await take()));
   if (reason !== undefined) return reason;
   throw new Ongoing("the local transaction of this message was decided while it was asked for");
 }
 
 /** Outside of a transaction Postgres refuses the first, and MySQL has forgotten it when it meets the second. */
-async function probeTransaction(sql: SqlTx, dialect: SqlDialect): Promise<void> {
-  try {
+function probeTransaction(sql: SqlTx, dialect: SqlDialect): Promise<void> {
+  return explained(dialect, async () => {
     await sql.exec("savepoint tandem_barrier", []);
     await sql.exec("release savepoint tandem_barrier", []);
-  } catch (error) {
-    throw dialect.explain(error);
-  }
+  });
 }

@@ -5,18 +5,17 @@ import type { Connection, Pool, RowDataPacket } from "mysql2/promise";
 import { mysqlLibrary } from "../barrier/mysql2.js";
 import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import type { XaDatabase, XaSession } from "./branch.js";
-import { hastyRows } from "./rows.js";
+import { type GuardRows, guardRows } from "./rows.js";
 
 /** XAER_NOTA: the xid is not known (any more). */
 const unknownXid = 1397;
 
 /** XA over a pool; `options.table` is the barrier table that guards the branches. */
 export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase<Connection> {
-  const dialect = sqlDialect("mysql", options);
-  const library = mysqlLibrary(pool);
+  const rows = guardRows(mysqlLibrary(pool), sqlDialect("mysql", options));
   return {
     xidBytesMax: 64,
-    begin: (xid) => begin(pool, xid, (connection) => hastyRows(dialect, library.statements(connection))),
+    begin: (xid) => begin(pool, xid, rows),
     async finish(xid, op) {
       try {
         await pool.query(`xa ${op} '${xid}'`);
@@ -26,14 +25,8 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
         throw error;
       }
     },
-    take: (row) =>
-      library.transaction(async (connection) => {
-        const rows = hastyRows(dialect, library.statements(connection));
-        await rows.insertIgnore(row);
-        return rows.reason(row);
-      }),
-    reason: (row) =>
-      library.transaction((connection) => hastyRows(dialect, library.statements(connection)).reason(row)),
+    take: rows.take,
+    reason: rows.reason,
     async prepared() {
       const [found] = await pool.query<RowDataPacket[]>("xa recover");
       // `xa start 'x'` makes format 1 without a branch qualifier; all else is another program's.
@@ -43,11 +36,7 @@ export function mysqlXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase
   };
 }
 
-async function begin(
-  pool: Pool,
-  xid: string,
-  rows: (connection: Connection) => XaSession<Connection>["rows"],
-): Promise<XaSession<Connection>> {
+async function begin(pool: Pool, xid: string, rows: GuardRows<Connection>): Promise<XaSession<Connection>> {
   const connection = await pool.getConnection();
   try {
     await connection.query(`xa start '${xid}'`);
@@ -57,7 +46,7 @@ async function begin(
   }
   return {
     tx: connection,
-    rows: rows(connection),
+    rows: rows.of(connection),
     async prepare() {
       await connection.query(`xa end '${xid}'`);
       await connection.query(`xa prepare '${xid}'`);

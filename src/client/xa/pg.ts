@@ -5,15 +5,14 @@ import { postgresLibrary } from "../barrier/pg.js";
 import { type SqlBarrierOptions, sqlDialect } from "../barrier/sql.js";
 import { BarrierError } from "../errors.js";
 import type { XaDatabase } from "./branch.js";
-import { hastyRows } from "./rows.js";
+import { guardRows } from "./rows.js";
 
 /** undefined_object: no such prepared transaction. */
 const unknownXid = "42704";
 
 /** XA over a pool; `options.table` is the barrier table that guards the branches. */
 export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatabase<ClientBase> {
-  const dialect = sqlDialect("postgres", options);
-  const library = postgresLibrary(pool);
+  const rows = guardRows(postgresLibrary(pool), sqlDialect("postgres", options));
   return {
     xidBytesMax: 199,
     async begin(xid) {
@@ -24,7 +23,7 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
       });
       return {
         tx: client,
-        rows: hastyRows(dialect, library.statements(client)),
+        rows: rows.of(client),
         async prepare() {
           const { command } = await client.query(`prepare transaction '${xid}'`);
           if (command === "PREPARE") return;
@@ -49,18 +48,13 @@ export function postgresXa(pool: Pool, options: SqlBarrierOptions = {}): XaDatab
         throw error;
       }
     },
-    take: (row) =>
-      library.transaction(async (client) => {
-        const rows = hastyRows(dialect, library.statements(client));
-        await rows.insertIgnore(row);
-        return rows.reason(row);
-      }),
-    reason: (row) => library.transaction((client) => hastyRows(dialect, library.statements(client)).reason(row)),
+    take: rows.take,
+    reason: rows.reason,
     async prepared() {
-      const { rows } = await pool.query<{ gid: string }>(
+      const found = await pool.query<{ gid: string }>(
         "select gid from pg_prepared_xacts where database = current_database() order by prepared",
       );
-      return rows.map(({ gid }) => gid);
+      return found.rows.map(({ gid }) => gid);
     },
   };
 }

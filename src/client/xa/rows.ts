@@ -1,24 +1,27 @@
 // The guard row of an XA branch: inserted in the branch's own transaction, which a second delivery must not wait for.
 
-import type { BarrierRows } from "../barrier/core.js";
-import type { SqlDialect, SqlTx } from "../barrier/sql.js";
-import { TandemError } from "../errors.js";
+import type { SqlDialect, SqlLibrary } from "../barrier/sql.js";
+import { guardedRows, takeRow } from "../barrier/sqlrows.js";
+import type { XaDatabase, XaSession } from "./branch.js";
 
 /** Less than the three seconds after which a coordinator gives a call up. */
 const waitSeconds = 2;
 
-/** Rows whose statements wait for another session of the branch for two seconds at most: then it is `Ongoing`. */
-export function hastyRows(dialect: SqlDialect, tx: SqlTx): BarrierRows {
-  const rows = dialect.rows(tx);
-  const hasty = async <T>(statement: () => Promise<T>): Promise<T> => {
-    try {
-      return await dialect.underLockTimeout(tx, waitSeconds, statement);
-    } catch (error) {
-      throw error instanceof TandemError ? error : dialect.explain(error);
-    }
-  };
+/** What an XaDatabase does with guard rows, and its sessions. */
+export interface GuardRows<Tx> extends Pick<XaDatabase<Tx>, "take" | "reason"> {
+  /** Rows of a session's transaction. */
+  of(tx: Tx): XaSession<Tx>["rows"];
+}
+
+/** Guard rows whose statements wait for another session of the branch for two seconds at most: then it is `Ongoing`. */
+export function guardRows<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): GuardRows<Tx> {
+  const rowsOf = (tx: Tx) => library.statements(tx);
   return {
-    insertIgnore: (row) => hasty(() => rows.insertIgnore(row)),
-    reason: (key) => hasty(() => rows.reason(key)),
+    of: (tx) => ({
+      insertIgnore: (row) => guardedRows(dialect, rowsOf(tx), waitSeconds, (rows) => rows.insertIgnore(row)),
+    }),
+    take: (row) => takeRow(library, dialect, waitSeconds, row),
+    reason: (key) =>
+      library.transaction((tx) => guardedRows(dialect, rowsOf(tx), waitSeconds, (rows) => rows.reason(key))),
   };
 }

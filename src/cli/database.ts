@@ -53,8 +53,11 @@ export function addDatabases(program: Command, context: Context, withServer: (co
 
 function withDatabase(command: Command): Command {
   return command
-    .option("--database <url>", "mysql://… or postgres://… of the participant; environment: TANDEM_DATABASE_URL")
-    .option("--table <name>", "barrier table, default dtm_barrier.barrier")
+    .option(
+      "--database <url>",
+      "mysql://…, postgres://… or sqlite:FILE of the participant; environment: TANDEM_DATABASE_URL",
+    )
+    .option("--table <name>", "barrier table, default dtm_barrier.barrier, in SQLite barrier")
     .option("--remember", "the barrier remembers results, in a second table");
 }
 
@@ -96,6 +99,7 @@ function explained(error: unknown, name: string): CliError {
 
 async function recover({ xa }: ParticipantDatabase, terminal: Terminal, options: Options, url: string): Promise<void> {
   const prefix = textOption(options, "prefix");
+  if (xa === undefined) throw new CliError("usage", "this database has no XA branches", []);
   await using client = createClient({ endpoints: [url] });
   const dryRun = options.dryRun === true;
   const found = await recoverXa(xa, client, { ...(prefix && { prefix }), dryRun });

@@ -16,11 +16,14 @@ const files = {
   integration: ["test/client/db", "test/client/nats", "test/client/examples"],
 } as const;
 
+/** A driver that the oldest supported Node cannot load; its binaries are in the package. */
+const betterSqlite = "better-sqlite3@13";
+
 /** Unpacks a Node of this platform; resolves to its program. */
 function unpack(version: string, folder: string): string {
   const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`;
   writeFileSync(join(folder, "package.json"), "{}");
-  const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`];
+  const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", `${name}@${version}`, betterSqlite];
   const { status } = spawnSync("npm", args, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
   if (status !== 0) throw new Error(`${name}@${version} could not be had`);
   return join(folder, "node_modules", name, "bin", "node");
@@ -34,7 +37,11 @@ function testUnder(version: string): boolean {
     process.stdout.write(`\n*** Node ${stdout.trim()} ***\n`);
     const vitest = join("node_modules", "vitest", "vitest.mjs");
     // Programs that tests start are to run under this version as well.
-    const env = { ...process.env, PATH: `${join(node, "..")}:${process.env.PATH}` };
+    const env = {
+      ...process.env,
+      PATH: `${join(node, "..")}:${process.env.PATH}`,
+      TANDEM_TEST_BETTER_SQLITE3: join(folder, "node_modules", "better-sqlite3"),
+    };
     const ends = Object.entries(files).map(([project, chosen]) => {
       const args = [vitest, "run", "--project", project, "--maxWorkers=2", ...chosen];
       return spawnSync(node, args, { stdio: "inherit", env }).status;

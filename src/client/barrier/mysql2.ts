@@ -24,7 +24,7 @@ export interface MysqlBarrier extends SqlGuard<Connection> {
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function mysqlBarrier(pool: Pool, options: SqlBarrierOptions = {}): MysqlBarrier {
   const { table, resultTable } = sqlDialect("mysql", options);
-  const { table: name = defaultTable, remember = false } = options;
+  const { table: name = defaultTable("mysql"), remember = false } = options;
   return {
     ...sqlBarrier(mysqlLibrary(pool), options),
     async migrate() {

@@ -19,7 +19,7 @@ export interface PostgresBarrier extends SqlGuard<ClientBase> {
 /** A barrier over `pool`. Opens nothing by itself; a missing table shows at the first call. */
 export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): PostgresBarrier {
   const { table, resultTable } = sqlDialect("postgres", options);
-  const { table: name = defaultTable, remember = false } = options;
+  const { table: name = defaultTable("postgres"), remember = false } = options;
   return {
     ...sqlBarrier(postgresLibrary(pool), options),
     async migrate() {

@@ -9,6 +9,7 @@ import { type BarrierResults, type BarrierStore, createGuard, defaultLockTimeout
 import { mysqlDialect } from "./mysqldialect.js";
 import { postgresDialect } from "./pgdialect.js";
 import { sqlSelfCheck } from "./sqlcheck.js";
+import { sqliteDialect } from "./sqlitedialect.js";
 import { explained, guardedRows, takeRow } from "./sqlrows.js";
 import { defaultTable } from "./table.js";
 
@@ -42,14 +43,19 @@ export interface SqlDialect {
   explain(error: unknown, table?: string): unknown;
   /** Whether the driver's error means that others' locks or changes were in the way: a new transaction may succeed. */
   collided(error: unknown): boolean;
+  /** Rejects with `BarrierError` if no transaction is open in `tx`; not given where a savepoint tells it. */
+  requireOpen?(tx: SqlTx): Promise<void>;
 }
 
 /** The databases there are dialects for. MariaDB is `mysql`. */
-export type SqlDatabase = "mysql" | "postgres";
+export type SqlDatabase = "mysql" | "postgres" | "sqlite";
 
 /** Settings that all SQL barriers share. */
 export interface SqlBarrierOptions {
-  /** `table` or `schema.table`, in the database of the business tables. Default `dtm_barrier.barrier`. */
+  /**
+   * `table` or `schema.table`, in the database of the business tables. Default `dtm_barrier.barrier`; in SQLite, which
+   * has no schemas, `barrier`.
+   */
   readonly table?: string;
   /**
    * Longest wait for another delivery's transaction; then the answer is 425 and the coordinator asks again. Whole
@@ -88,7 +94,7 @@ export interface SqlGuard<Tx> extends Guard<Tx> {
 /** A barrier over any library with SQL transactions. `docs/client/orm.md` shows it for five of them. */
 export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptions = {}): SqlGuard<Tx> {
   const { database } = library;
-  const { table: name = defaultTable } = options;
+  const { table: name = defaultTable(database) } = options;
   const dialect = sqlDialect(database, options);
   const plain = sqlStore(library, dialect, lockSeconds(options));
   const store = options.remember ? { ...plain, results: sqlResults(library, dialect) } : plain;
@@ -102,8 +108,15 @@ export function sqlBarrier<Tx>(library: SqlLibrary<Tx>, options: SqlBarrierOptio
 
 /** The dialect of a database for one table. */
 export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): SqlDialect {
-  const { table = defaultTable } = options;
-  return database === "mysql" ? mysqlDialect(table) : postgresDialect(table);
+  const { table = defaultTable(database) } = options;
+  switch (database) {
+    case "mysql":
+      return mysqlDialect(table);
+    case "postgres":
+      return postgresDialect(table);
+    case "sqlite":
+      return sqliteDialect(table);
+  }
 }
 
 function lockSeconds(options: SqlBarrierOptions): number {
@@ -159,6 +172,7 @@ async function takeTwice(dialect: SqlDialect, take: () => Promise<string | undef
 
 /** Outside of a transaction Postgres refuses the first, and MySQL has forgotten it when it meets the second. */
 function probeTransaction(sql: SqlTx, dialect: SqlDialect): Promise<void> {
+  if (dialect.requireOpen !== undefined) return dialect.requireOpen(sql);
   return explained(dialect, async () => {
     await sql.exec("savepoint tandem_barrier", []);
     await sql.exec("release savepoint tandem_barrier", []);

@@ -75,11 +75,19 @@ async function tryRows(rows: BarrierRows, row: BarrierRow, { database, name }: C
   const other: BarrierRow = { ...row, gid: row.gid.replace(/a$/, "A") };
   if (await rows.insertIgnore(other)) return;
   throw new BarrierError(`${name} takes two ids for one that differ in case only: the second would be skipped`, {
-    hint:
-      database === "mysql"
-        ? `alter table ${name} convert to character set utf8mb4 collate utf8mb4_bin`
-        : "give gid, branch_id and op a deterministic collation, and the type varchar",
+    hint: collationRemedy(database, name),
   });
+}
+
+function collationRemedy(database: SqlDatabase, name: string): string {
+  switch (database) {
+    case "mysql":
+      return `alter table ${name} convert to character set utf8mb4 collate utf8mb4_bin`;
+    case "postgres":
+      return "give gid, branch_id and op a deterministic collation, and the type varchar";
+    case "sqlite":
+      return "make the table and its unique key anew with the collation binary, as migrate() does";
+  }
 }
 
 /** A statement that failed for a reason of its own: the user's rights, or a column that is too narrow. */

@@ -1,9 +1,11 @@
 // Names of tables are the only text that reaches SQL unbound; they come from configuration and are checked here.
 
 import { invalidInput } from "../errors.js";
+import type { SqlDatabase } from "./sql.js";
 
-/** DTM's: schema and table. */
-export const defaultTable = "dtm_barrier.barrier";
+/** DTM's: schema and table. A schema of SQLite is a file of its own, so there the table stands alone. */
+export const defaultTable = (database: SqlDatabase): string =>
+  database === "sqlite" ? "barrier" : "dtm_barrier.barrier";
 
 /**
  * `name` or `schema.name`, each part quoted. Letters, digits, `_` and `$` only; anything else throws

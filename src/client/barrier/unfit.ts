@@ -2,10 +2,11 @@
 // the same for all SQL dialects.
 
 import { BarrierError } from "../errors.js";
+import type { SqlDatabase } from "./sql.js";
 
 /** Where a statement failed: `table` as it was configured, `met` as the statement has it. */
 export interface MetTable {
-  readonly database: "mysql" | "postgres";
+  readonly database: SqlDatabase;
   readonly table: string;
   readonly met: string;
   readonly cause: unknown;
@@ -16,7 +17,8 @@ const plain = (quoted: string) => quoted.replace(/[`"]/g, "");
 /** For a table, schema or database that does not exist. */
 export function missingTable({ database, table, met, cause }: MetTable): BarrierError {
   const remember = met.endsWith(`${plain(table).split(".").at(-1)}_result${met.at(-1)}`) ? " --remember" : "";
-  const command = `tandem barrier migrate --database ${database}://USER@HOST/DB --table ${plain(table)}${remember}`;
+  const where = database === "sqlite" ? "sqlite:FILE" : `${database}://USER@HOST/DB`;
+  const command = `tandem barrier migrate --database ${where} --table ${plain(table)}${remember}`;
   return new BarrierError(`the barrier table ${met} is missing`, {
     cause,
     hint: `create it with \`${command}\` or migrate(), or name yours with the option \`table\``,
@@ -31,8 +33,11 @@ export const otherColumns = ({ met, cause }: MetTable): BarrierError =>
   });
 
 /** For a table in which the same row can be inserted twice. */
-export const noUniqueKey = (table: string, cause?: unknown): BarrierError =>
+export const noUniqueKey = (table: string, cause?: unknown, database?: SqlDatabase): BarrierError =>
   new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
     cause,
-    hint: `alter table ${plain(table)} add constraint uniq_barrier unique (gid, branch_id, op, barrier_id)`,
+    hint:
+      database === "sqlite"
+        ? `create unique index uniq_barrier on ${plain(table)} (gid, branch_id, op, barrier_id)`
+        : `alter table ${plain(table)} add constraint uniq_barrier unique (gid, branch_id, op, barrier_id)`,
   });

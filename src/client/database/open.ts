@@ -9,15 +9,8 @@ import { invalidInput } from "../errors.js";
 import type { XaDatabase } from "../xa/branch.js";
 import { mysqlXa } from "../xa/mysql2.js";
 import { postgresXa } from "../xa/pg.js";
-
-/** A row of the barrier as people look at it; `reason` is the op whose delivery inserted it. */
-export interface ShownRow {
-  readonly branchId: string;
-  readonly op: string;
-  readonly barrierId: string;
-  readonly reason: string;
-  readonly createdAt: string;
-}
+import { columns, type ShownRow, type StoredRow, shown } from "./rows.js";
+import { openSqlite } from "./sqlite.js";
 
 /** A participant's database. */
 export interface ParticipantDatabase {
@@ -27,21 +20,22 @@ export interface ParticipantDatabase {
   clean(olderMs: number): Promise<number>;
   /** Rows of a transaction, oldest first. */
   rows(gid: string): Promise<readonly ShownRow[]>;
-  readonly xa: Pick<XaDatabase<unknown>, "prepared" | "finish">;
+  /** Not given where the database has no prepared transactions. */
+  readonly xa?: Pick<XaDatabase<unknown>, "prepared" | "finish">;
   end(): Promise<void>;
 }
 
 /** Connects at the first call of a method. Rejects with DTX_INVALID_INPUT for a URL of another kind. */
 export async function openDatabase(url: string, options: SqlBarrierOptions): Promise<ParticipantDatabase> {
+  const file = /^sqlite:(?:\/\/)?(.+)$/.exec(url)?.[1];
+  if (file !== undefined) return openSqlite(file, options);
   const scheme = /^(\w+):\/\/[^/]+\/[^/]/.exec(url)?.[1];
   if (scheme === "mysql" || scheme === "mariadb") return openMysql(url.replace(/^mariadb/, "mysql"), options);
   if (scheme === "postgres" || scheme === "postgresql") return openPostgres(url, options);
   throw invalidInput("not the URL of a participant's database", {
-    hint: "write mysql://USER:PASSWORD@HOST:PORT/DB or postgres://USER:PASSWORD@HOST:PORT/DB",
+    hint: "write mysql://USER:PASSWORD@HOST:PORT/DB, postgres://USER:PASSWORD@HOST:PORT/DB or sqlite:FILE",
   });
 }
-
-const columns = "branch_id, op, barrier_id, reason, create_time";
 
 async function openMysql(url: string, options: SqlBarrierOptions): Promise<ParticipantDatabase> {
   const { createPool } = await import("mysql2/promise");
@@ -82,16 +76,4 @@ async function openPostgres(url: string, options: SqlBarrierOptions): Promise<Pa
     xa: postgresXa(pool, options),
     end: () => pool.end(),
   };
-}
-
-interface StoredRow {
-  readonly branch_id: string;
-  readonly op: string;
-  readonly barrier_id: string;
-  readonly reason: string;
-  readonly create_time: string | null;
-}
-
-function shown({ branch_id, op, barrier_id, reason, create_time }: StoredRow): ShownRow {
-  return { branchId: branch_id, op, barrierId: barrier_id, reason, createdAt: create_time ?? "" };
 }

@@ -1,8 +1,11 @@
 // What the compiler knows of a user's code without being told. The statements are judged by `npm run types`; here they
 // only run.
 
+import type Libsql from "libsql";
 import { describe, expectTypeOf, it } from "vitest";
 import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
+import type { SqlTx } from "../../../src/client/barrier/sql.js";
+import type { SqliteBarrier, SqliteDatabase, sqliteBarrier } from "../../../src/client/barrier/sqlite.js";
 import {
   type BarrierResult,
   type Client,
@@ -86,7 +89,34 @@ describe("types of workflows", () => {
   });
 });
 
+/** As @types/node 24 declares them; those of the oldest supported Node have no SQLite. */
+declare class DatabaseSync {
+  exec(sql: string): void;
+  prepare(sql: string): StatementSync;
+}
+type Supported = null | number | bigint | string | NodeJS.ArrayBufferView;
+declare class StatementSync {
+  all(...anonymous: Supported[]): Record<string, Supported>[];
+  all(named: Record<string, Supported>, ...anonymous: Supported[]): Record<string, Supported>[];
+  run(...anonymous: Supported[]): { changes: number | bigint; lastInsertRowid: number | bigint };
+  run(
+    named: Record<string, Supported>,
+    ...anonymous: Supported[]
+  ): {
+    changes: number | bigint;
+    lastInsertRowid: number | bigint;
+  };
+}
+
 describe("types of barriers and ends", () => {
+  it("take the connections of SQLite's drivers, and hand business code the same", () => {
+    expectTypeOf<DatabaseSync>().toExtend<SqliteDatabase>();
+    expectTypeOf<Libsql.Database>().toExtend<SqliteDatabase>();
+    expectTypeOf<typeof sqliteBarrier<DatabaseSync>>().returns.toEqualTypeOf<SqliteBarrier<DatabaseSync>>();
+    expectTypeOf<SqlTx>().not.toExtend<SqliteDatabase>();
+    expectTypeOf<{ prepare(sql: string): unknown }>().not.toExtend<SqliteDatabase>();
+  });
+
   it("make a handler look before it takes a value", () => {
     const run = () => guard.run({ url: "?" }, async () => 5);
     expectTypeOf(run).returns.toEqualTypeOf<Promise<BarrierResult<number>>>();

@@ -17,6 +17,8 @@ export function sqliteDialect(name: string): SqlDialect {
     // Whoever may write holds the one lock there is.
     underLockTimeout: (_tx, _seconds, work) => work(),
     explain: (cause, met = table) => explain({ database: "sqlite", table, met, cause }),
+    // Whoever holds the lock from the beginning collides with nobody; a snapshot can be too old to be written upon.
+    collided: (error) => facts(error).snapshot,
   };
 }
 

@@ -4,7 +4,7 @@
 // barrier of its target goes.
 
 import { type LockRetry, retryTransaction } from "../barrier/retry.js";
-import { type SqlLibrary, type SqlTx, sqlDialect } from "../barrier/sql.js";
+import { type SqlDatabase, type SqlLibrary, type SqlTx, sqlDialect } from "../barrier/sql.js";
 import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
 import { errorCode, invalidInput, messageOf } from "../errors.js";
@@ -96,7 +96,6 @@ interface Row {
 
 /** An outbox over a library's transactions. */
 export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
-  const isMysql = library.database === "mysql";
   const { table: name = "tandem_outbox" } = options;
   const { table, collided } = sqlDialect(library.database, { table: name });
   const onError = options.onError ?? warn;
@@ -104,7 +103,7 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
   const inTransaction: InTransaction = (work) =>
     retryTransaction(lockRetry, () => library.transaction((tx) => work(library.statements(tx))), collided);
   const keepSeconds = toSeconds(options.keep ?? "1d");
-  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...(isMysql ? mysql : postgres) };
+  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...dialects[library.database] };
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
   const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
@@ -115,7 +114,7 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
   };
   return {
     async migrate() {
-      await inTransaction((sql) => migrateOutbox(sql, name, isMysql));
+      await inTransaction((sql) => migrateOutbox(sql, name, library.database));
     },
     async enqueue(tx, { to, payload, key, gid = newGid() }) {
       if (to === "" || to.length > widths.target || (key ?? "").length > widths.key) {
@@ -163,15 +162,24 @@ interface Dialect {
   readonly later: (seconds: number) => string;
   /** Stands between the table's name and `set`. */
   readonly byId: string;
+  /** Ends a claim's query: rows that another relay is claiming are left to it. */
+  readonly passing: string;
 }
 
-const mysql: Dialect = {
-  now: "now(3)",
-  later: (seconds) => `now(3) + interval ${seconds} second`,
-  // Without it a small table is read from end to end, and the update waits for every row that another relay has locked.
-  byId: "force index (primary)",
+const passing = "for update skip locked";
+const sqliteTime = "strftime('%Y-%m-%d %H:%M:%f', 'now'";
+const dialects: Readonly<Record<SqlDatabase, Dialect>> = {
+  mysql: {
+    ...{ now: "now(3)", later: (seconds) => `now(3) + interval ${seconds} second`, passing },
+    // Without it a small table is read from end to end, and the update waits for every row that another has locked.
+    byId: "force index (primary)",
+  },
+  postgres: { now: "now()", later: (seconds) => `now() + interval '${seconds} seconds'`, byId: "", passing },
+  // Its transactions are one after the other.
+  sqlite: {
+    ...{ now: `${sqliteTime})`, later: (seconds) => `${sqliteTime}, '${seconds} seconds')`, byId: "", passing: "" },
+  },
 };
-const postgres: Dialect = { now: "now()", later: (seconds) => `now() + interval '${seconds} seconds'`, byId: "" };
 
 /** The work may be done several times; each but the last is rolled back. */
 type InTransaction = <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>;
@@ -221,13 +229,13 @@ async function relayBatch(
   return { done: ends.size - aside, aside };
 }
 
-/** Takes rows that stand first of their key; `skip locked` leaves those that another relay is claiming. */
-async function claim(sql: SqlTx, { table, batch, now, later, byId }: Rows): Promise<readonly Row[]> {
+/** Takes rows that stand first of their key. */
+async function claim(sql: SqlTx, { table, batch, now, later, byId, passing }: Rows): Promise<readonly Row[]> {
   const found = await sql.query(
     `select id, gid, order_key, target, payload, refusals from ${table} o where submitted_at is null and dead_at is null
      and (retry_at is null or retry_at <= ${now}) and not exists (
        select 1 from ${table} e where e.order_key = o.order_key and e.id < o.id and e.submitted_at is null)
-     order by id limit ${batch} for update skip locked`,
+     order by id limit ${batch} ${passing}`,
     [],
   );
   const claimed = found.map(asRow);

@@ -1,13 +1,14 @@
 // The outbox's table, made where it is missing and brought up to date where an earlier version made it. Columns are
 // only ever added, with defaults, so that relays of both versions can work on the table while it is changed.
 
-import type { SqlTx } from "../barrier/sql.js";
+import type { SqlDatabase, SqlTx } from "../barrier/sql.js";
 import { quotedTable } from "../barrier/table.js";
 
 /** Statements that bring the table `name` of a database up to date. Safe at every start, in several processes. */
-export async function migrateOutbox(sql: SqlTx, name: string, isMysql: boolean): Promise<void> {
-  if (!isMysql) {
-    for (const statement of postgresStatements(name)) await sql.exec(statement, []);
+export async function migrateOutbox(sql: SqlTx, name: string, database: SqlDatabase): Promise<void> {
+  if (database !== "mysql") {
+    const statements = database === "postgres" ? postgresStatements(name) : sqliteStatements(name);
+    for (const statement of statements) await sql.exec(statement, []);
     return;
   }
   await sql.exec(mysqlTable(quotedTable(name, "`")), []);
@@ -85,5 +86,28 @@ function postgresStatements(name: string): readonly string[] {
     `create index if not exists ${quotedTable(`${plain.slice(0, 50)}_open`, '"')} on ${table} (order_key, id)
      where submitted_at is null`,
     `create index if not exists ${quotedTable(`${plain.slice(0, 50)}_done`, '"')} on ${table} (submitted_at)`,
+  ];
+}
+
+/** Times are texts of UTC to the millisecond, which compare as the times do. */
+function sqliteStatements(name: string): readonly string[] {
+  const plain = quotedTable(name.split(".").at(-1)!, '"');
+  return [
+    `create table if not exists ${quotedTable(name, '"')} (
+  id integer primary key autoincrement,
+  gid varchar(128) not null unique,
+  order_key varchar(200) not null,
+  target varchar(1024) not null,
+  payload text not null,
+  created_at datetime not null default (strftime('%Y-%m-%d %H:%M:%f', 'now')),
+  submitted_at datetime,
+  refusals int not null default 0,
+  retry_at datetime,
+  dead_at datetime,
+  reason varchar(1000)
+)`,
+    `create index if not exists ${quotedTable(`${name}_open`, '"')} on ${plain} (order_key, id)
+     where submitted_at is null`,
+    `create index if not exists ${quotedTable(`${name}_done`, '"')} on ${plain} (submitted_at)`,
   ];
 }

@@ -1,5 +1,6 @@
-// Turns on one connection: a connection has one transaction at a time, and handlers are asynchronous, so without turns
-// the statements of one handler would join the transaction that another one has open, and be undone with it.
+// Turns on one connection: it has one transaction at a time, and handlers are asynchronous. A handler whose transaction
+// SQLite has ended early (a full disk) would go on, and commit, in the transaction of the next one, if that had not to
+// wait for its end; and who waits is served in order, without asking again and again.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { BarrierError, Ongoing } from "../errors.js";

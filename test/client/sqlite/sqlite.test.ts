@@ -190,6 +190,27 @@ function sharing(driver: Driver): void {
       expect([await kept("fails"), await kept("stays")]).toEqual([0, 1]);
     });
 
+    it("keeps its turn when its transaction was ended early, so that it cannot commit what is another's", async () => {
+      const [inside, end] = [gate(), gate()];
+      const broken = guard.run(action("broken"), async (tx) => {
+        // As SQLite does by itself when a disk is full.
+        tx.exec("rollback");
+        inside.open();
+        await end.opened;
+      });
+      await inside.opened;
+      const refused = guard.run(action("after it"), async (tx) => {
+        await write(tx, "after it");
+        await pauseMs(40);
+        throw new Failure("no");
+      });
+      await pauseMs(20);
+      end.open();
+      const ends = await Promise.allSettled([broken, refused]);
+      expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+      expect(await kept("after it")).toBe(0);
+    });
+
     it("waits for another connection of this process without stopping the process, and leaves its patience as it was", async () => {
       const second = at.open();
       second.exec("pragma busy_timeout = 5000");

@@ -4,7 +4,6 @@
  */
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
-import { urlHost } from "../src/addresses.js";
 import { CliError } from "../src/cli/exit.js";
 import { packageVersion } from "../src/cli/version.js";
 import type { ClusterConfig } from "../src/config/cluster.js";
@@ -29,6 +28,7 @@ import { type RowFormats, rowFormats } from "../src/store/codec.js";
 import { MysqlLeases } from "../src/store/mysql/leases.js";
 import { agreeOnCluster } from "../src/store/mysql/meta.js";
 import { type MysqlStore, migrateMysql, openMysql } from "../src/store/mysql/mysql.js";
+import { urlHost } from "../src/wire/url.js";
 import { fallbackBus } from "./bus/fallback.js";
 import { type HttpBus, httpBus } from "./bus/http.js";
 import { type NatsLine, natsBus, openNats } from "./bus/nats.js";

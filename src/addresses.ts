@@ -3,6 +3,7 @@
  * node listens: an interface that comes later is not known.
  */
 import { hostname, networkInterfaces } from "node:os";
+import { urlHost } from "./wire/url.js";
 
 /** What a node listens on. */
 export interface Listening {
@@ -36,9 +37,4 @@ function namesOf(host: string, { name, interfaces }: Machine): readonly string[]
 function thisMachine(): Machine {
   const interfaces = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return { name: hostname(), interfaces: interfaces.map(({ address }) => address) };
-}
-
-/** The host as it stands in a URL. */
-export function urlHost(host: string): string {
-  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
 }

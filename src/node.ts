@@ -4,7 +4,7 @@
  */
 import { hostname, totalmem } from "node:os";
 import { getHeapStatistics } from "node:v8";
-import { ownAddresses, urlHost } from "./addresses.js";
+import { ownAddresses } from "./addresses.js";
 import { Alerts } from "./alerts.js";
 import { type CallerOptions, createCallers } from "./caller/callers.js";
 import { CliError } from "./cli/exit.js";
@@ -33,6 +33,7 @@ import type { EngineStats, Targets } from "./ports/targets.js";
 import type { KeyValues } from "./ports/topics.js";
 import { openEmbedded } from "./stores.js";
 import type { Json } from "./wire/encode.js";
+import { urlHost } from "./wire/url.js";
 
 /** A node that takes requests. */
 export interface RunningNode {

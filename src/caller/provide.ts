@@ -6,6 +6,7 @@
 import { type Answer, type Call, type HeaderProvider, joinHeaders } from "../ports/caller.js";
 import { readHeaders } from "../wire/headers.js";
 import { inputLimits } from "../wire/limits.js";
+import { urlHost } from "../wire/url.js";
 import { Limit } from "./limit.js";
 import { unknown } from "./result.js";
 
@@ -20,8 +21,7 @@ export function targetHeaders(
   byTarget: TargetHeaders,
   { host, port, authority }: { readonly host: string; readonly port: number; readonly authority: string },
 ): Call["headers"] | undefined {
-  const names =
-    host === "" ? [authority] : [host.includes(":") ? `[${host}]` : host].flatMap((h) => [`${h}:${port}`, h]);
+  const names = host === "" ? [authority] : [urlHost(host)].flatMap((h) => [`${h}:${port}`, h]);
   const name = names.map((one) => one.toLowerCase()).find((one) => Object.hasOwn(byTarget, one));
   return name === undefined ? undefined : byTarget[name];
 }

@@ -7,6 +7,7 @@
  */
 import type { Protocol } from "../core/transaction.js";
 import type { Target } from "../ports/caller.js";
+import { urlHost } from "../wire/url.js";
 
 /** An address that plain HTTP or JSON-RPC can call. */
 export interface HttpUrl extends Target {
@@ -93,7 +94,7 @@ function parseGrpc(secure: boolean, rest: string): ParsedUrl {
     return invalid("a gRPC address is host:port/package.Service/Method, here the port is missing");
   const place = parseAuthority(secure ? "https" : "http", authority);
   if ("invalid" in place) return place;
-  const origin = `${secure ? "grpcs" : "grpc"}://${place.host.includes(":") ? `[${place.host}]` : place.host}:${place.port}`;
+  const origin = `${secure ? "grpcs" : "grpc"}://${urlHost(place.host)}:${place.port}`;
   return { kind: "grpc", secure, ...place, authority, method, origin, target: origin + method };
 }
 

@@ -5,9 +5,9 @@
 import { existsSync, mkdtempSync, rmdirSync, statfsSync, statSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
-import { urlHost } from "../addresses.js";
 import type { Config, Loaded } from "../config/config.js";
 import { connectUrl } from "../config/store.js";
+import { urlHost } from "../wire/url.js";
 import { CliError } from "./exit.js";
 import type { Terminal } from "./terminal.js";
 

@@ -3,10 +3,10 @@
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { urlHost } from "../addresses.js";
 import { ConfigError, type Loaded, loadConfig } from "../config/config.js";
 import { keyOf, type Path, paths } from "../config/keys.js";
 import type { Environment } from "../config/setting.js";
+import { urlHost } from "../wire/url.js";
 import { CliError } from "./exit.js";
 
 /** Largest configuration file that is read, bytes. */

@@ -2,6 +2,7 @@
  * Which store a node uses: our URL (`lmdb:DIR`, `memory:`, `mysql://…`), or DTM's Driver, Host, Port, User, Password,
  * Db.
  */
+import { urlHost } from "../wire/url.js";
 import type { Values } from "./keys.js";
 
 /** Where transactions are kept. `url` of MySQL holds the password; show it with `masked`. */
@@ -60,7 +61,7 @@ export function storeOfDriver(values: Values): StoreChoice | { readonly problem:
   if (host === "") return { problem: "Store.Host: Db host not valid ; Store.Driver mysql needs it" };
   if (port === 0) return { problem: "Store.Port: Db port not valid ; Store.Driver mysql needs it" };
   if (user === "") return { problem: "Store.User: Db user not valid ; Store.Driver mysql needs it" };
-  const url = new URL(`mysql://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  const url = new URL(`mysql://${urlHost(host)}:${port}`);
   url.username = encodeURIComponent(user);
   url.password = encodeURIComponent(password);
   url.pathname = encodeURIComponent(values["Store.Db"]);

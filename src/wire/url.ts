@@ -31,3 +31,8 @@ function firstOf(text: string, pattern: RegExp): number {
   const at = text.search(pattern);
   return at < 0 ? text.length : at;
 }
+
+/** A name or address as it stands in a URL, IPv6 addresses in brackets. */
+export function urlHost(host: string): string {
+  return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
+}

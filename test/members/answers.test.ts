@@ -2,20 +2,10 @@
  * What clients of the other nodes are told while the owner of a transaction is dead, on virtual time.
  */
 import { describe, expect, it } from "vitest";
-import type { Reply, Submission } from "../../src/core/input.js";
+import type { Reply } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
 import { saga } from "../engine/harness.js";
-import { ask, type Cluster, cluster, expectOneWriter, gidOf, ownedByAll, until } from "./members.js";
-
-async function settled(names: readonly string[]): Promise<Cluster> {
-  const c = cluster();
-  for (const name of names) await c.join(name);
-  await c.clock.advance(9000);
-  expect(ownedByAll(c)).toBe(256);
-  return c;
-}
-
-const submit = (submission: Submission) => ({ kind: "submit", submission }) as const;
+import { ask, expectOneWriter, gidOf, settled, submit, until } from "./members.js";
 
 describe("while the owner of a transaction is dead", () => {
   it("tells what is stored to who only looks, at once, while nobody answers for the shard", async () => {

@@ -2,9 +2,10 @@
  * A small cluster on virtual time: real members over one memory store, one table of leases, one bus, with the faults of
  * nodes, network and store at the test's will.
  */
+import { expect } from "vitest";
 import { MemoryHub } from "../../cluster/bus/memory.js";
 import { createMember, type Member } from "../../cluster/member.js";
-import type { Reply, Request } from "../../src/core/input.js";
+import type { Reply, Request, Submission } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
 import type { Clock } from "../../src/ports/clock.js";
 import { StoreUnavailable } from "../../src/ports/store.js";
@@ -174,6 +175,18 @@ async function join(
   c.members.set(name, member);
   return member;
 }
+
+/** A cluster at rest: every shard with the node that should have it. */
+export async function settled(names: readonly string[]): Promise<Cluster> {
+  const c = cluster();
+  for (const name of names) await c.join(name);
+  await c.clock.advance(9000);
+  expect(ownedByAll(c)).toBe(256);
+  return c;
+}
+
+/** Makes a request of a submission. */
+export const submit = (submission: Submission) => ({ kind: "submit", submission }) as const;
 
 /** Waits for a promise while time goes on. */
 export async function meanwhile<T>(c: Cluster, promise: Promise<T>, atMostMs = 30_000): Promise<T> {

@@ -8,18 +8,20 @@ import { shardOf } from "../../src/core/shard.js";
 import { JoinRefused, type Sight } from "../../src/ports/leases.js";
 import { StoreUnavailable } from "../../src/ports/store.js";
 import { saga } from "../engine/harness.js";
-import { ask, type Cluster, cluster, expectOneWriter, gidOf, meanwhile, owned, ownedByAll, until } from "./members.js";
+import {
+  ask,
+  type Cluster,
+  cluster,
+  expectOneWriter,
+  gidOf,
+  meanwhile,
+  owned,
+  ownedByAll,
+  settled,
+  submit,
+  until,
+} from "./members.js";
 
-/** A cluster at rest: every shard with the node that should have it. */
-async function settled(names: readonly string[]): Promise<Cluster> {
-  const c = cluster();
-  for (const name of names) await c.join(name);
-  await c.clock.advance(9000);
-  expect(ownedByAll(c)).toBe(256);
-  return c;
-}
-
-const submit = (submission: Submission) => ({ kind: "submit", submission }) as const;
 const one = (url = "http://p.test/x") => submit(saga([url]));
 
 async function statusOf(c: Cluster, at: string, gid: string): Promise<string | undefined> {

@@ -6,6 +6,7 @@
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
 import { StoreUnavailable } from "../../ports/store.js";
 import { isCollision, isNotNow, wordsOf } from "./answers.js";
+import { connectionOptions } from "./connection.js";
 
 /** Rows of a SELECT, or what a statement changed. */
 export type Result = readonly RowDataPacket[] & { readonly affectedRows?: number };
@@ -75,15 +76,7 @@ export class Line {
 
   async #open(): Promise<Connection> {
     const { url, timeoutMs, greet } = this.#options;
-    const connection = await createConnection({
-      uri: url,
-      multipleStatements: true,
-      supportBigNumbers: true,
-      enableKeepAlive: true,
-      trace: false, // a stack of every query, for errors that tell what they are anyway: a quarter of the driver's CPU
-      connectTimeout: timeoutMs,
-      timezone: "Z",
-    });
+    const connection = await createConnection(connectionOptions(url, timeoutMs));
     connection.on("error", () => {}); // the next packet meets it
     try {
       await within(timeoutMs, connection.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"));

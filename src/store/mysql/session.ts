@@ -4,6 +4,7 @@
  */
 import { type Connection, createConnection, type ResultSetHeader, type RowDataPacket } from "mysql2/promise";
 import { type FailureKind, kindOf, wordsOf } from "./answers.js";
+import { connectionOptions } from "./connection.js";
 import { brackets, type Manners } from "./packet.js";
 
 /** Results of the statements of a packet, in order. */
@@ -97,13 +98,7 @@ export class Session {
   async #connect(): Promise<Opened> {
     const { url, timeoutMs, enlist } = this.#options;
     const connection = await createConnection({
-      uri: url,
-      multipleStatements: true,
-      supportBigNumbers: true,
-      enableKeepAlive: true,
-      trace: false, // a stack of every query, for errors that tell what they are anyway: a quarter of the driver's CPU
-      connectTimeout: timeoutMs,
-      timezone: "Z",
+      ...connectionOptions(url, timeoutMs),
       queryFormat: (sql) => sql, // no placeholders: nothing to look for
     });
     const forget = (): void => {

@@ -4,13 +4,16 @@ import type { ClientBase, Pool } from "pg";
 import type { Duration } from "../duration.js";
 import { BarrierError } from "../errors.js";
 import { cleanBatch, inBatches, olderThan } from "./clean.js";
-import { postgresDefinition, postgresResultDefinition } from "./pgdialect.js";
+import { postgresDefinition } from "./pgdialect.js";
 import { type SqlBarrierOptions, type SqlGuard, type SqlLibrary, type SqlTx, sqlBarrier, sqlDialect } from "./sql.js";
 import { defaultTable } from "./table.js";
 
 /** A guard on a pg pool; business code gets the client that holds the open transaction. */
 export interface PostgresBarrier extends SqlGuard<ClientBase> {
-  /** Creates schema, table and index where missing. */
+  /**
+   * Creates schema, table and index where missing; safe in several processes at once. The first table of a schema gets
+   * the constraint by whose name DTM's clients insert, `uniq_barrier`: give a table that they share its own schema.
+   */
   migrate(): Promise<void>;
   /** Deletes rows older than `older` (at least a day, default 7 days) in small batches; resolves to their number. */
   clean(options?: { readonly older?: Duration }): Promise<number>;
@@ -23,8 +26,7 @@ export function postgresBarrier(pool: Pool, options: SqlBarrierOptions = {}): Po
   return {
     ...sqlBarrier(postgresLibrary(pool), options),
     async migrate() {
-      for (const statement of postgresDefinition(name)) await pool.query(statement);
-      if (remember) await pool.query(postgresResultDefinition(name));
+      await pool.query(postgresDefinition(name, remember));
     },
     async clean({ older = "7d" } = {}) {
       const seconds = olderThan(older);

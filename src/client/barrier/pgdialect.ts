@@ -33,13 +33,22 @@ export function postgresDialect(name: string): SqlDialect {
   };
 }
 
-/** Statements that create schema and table where missing; columns and the constraint's name are DTM's. */
-export function postgresDefinition(name: string): readonly string[] {
+/**
+ * Lets processes that start at the same moment make tables one after the other, in a transaction each; two `create
+ * table if not exists` at once fail. The number is "tandem" in ASCII.
+ */
+export const migrateAlone = `select pg_advisory_xact_lock(${0x74_61_6e_64_65_6d})`;
+
+/**
+ * Statements, to be sent as one text and hence one transaction, that create schema and table where missing, with
+ * `remember` the table of results too. Columns are DTM's, and so is the constraint's name: DTM's clients insert by it.
+ * Its index takes the name in the whole schema, so a second barrier table there gets a name that Postgres finds.
+ */
+export function postgresDefinition(name: string, remember: boolean): string {
   const [schema, plain] = name.split(".");
   const table = quotedTable(name, '"');
-  const index = quotedTable(`${plain ?? schema}_create_time`, '"');
-  const create = [
-    `create table if not exists ${table} (
+  const index = quotedTable(`${(plain ?? schema!).slice(0, 50)}_create_time`, '"');
+  const create = (unique: string) => `create table if not exists ${table} (
   id bigserial primary key,
   trans_type varchar(45) default '',
   gid varchar(128) default '',
@@ -49,16 +58,20 @@ export function postgresDefinition(name: string): readonly string[] {
   reason varchar(45) default '',
   create_time timestamp(0) with time zone default now(),
   update_time timestamp(0) with time zone default now(),
-  constraint uniq_barrier unique (gid, branch_id, op, barrier_id)
-)`,
+  ${unique} (gid, branch_id, op, barrier_id)
+);`;
+  const createUnder = `begin ${create("constraint uniq_barrier unique")}
+exception when duplicate_table then ${create("unique")} end`;
+  return [
+    migrateAlone,
+    ...(plain === undefined ? [] : [`create schema if not exists ${quotedTable(schema!, '"')}`]),
+    `do '${createUnder.replaceAll("'", "''")}'`,
     `create index if not exists ${index} on ${table} (create_time)`,
-  ];
-  return plain === undefined ? create : [`create schema if not exists ${quotedTable(schema!, '"')}`, ...create];
+    ...(remember ? [resultDefinition(name)] : []),
+  ].join(";\n");
 }
 
-/** The statement that creates the table of remembered results. */
-export function postgresResultDefinition(name: string): string {
-  return `create table if not exists ${quotedTable(`${name}_result`, '"')} (
+const resultDefinition = (name: string) => `create table if not exists ${quotedTable(`${name}_result`, '"')} (
   gid varchar(128) not null,
   branch_id varchar(128) not null,
   op varchar(45) not null,
@@ -67,7 +80,6 @@ export function postgresResultDefinition(name: string): string {
   create_time timestamp(0) with time zone default now(),
   primary key (gid, branch_id, op, barrier_id)
 )`;
-}
 
 /**
  * Local to the transaction and put back at once; a transaction that failed has lost the setting with everything else.
@@ -129,7 +141,7 @@ function explain(where: MetTable): unknown {
   if (askAgain.has(code)) return new Ongoing("another delivery of this branch is still in its transaction", { cause });
   if (tableMissing.has(code)) return missingTable(where);
   if (code === columnMissing) return otherColumns(where);
-  if (code === keyMissing) return noUniqueKey(met, cause);
+  if (code === keyMissing) return noUniqueKey(met, cause, "postgres");
   return new BarrierError("the barrier's statement failed", { cause });
 }
 

@@ -66,7 +66,7 @@ async function tryRows(rows: BarrierRows, row: BarrierRow, { database, name }: C
       hint: "make gid and branch_id varchar(128), op, barrier_id and reason varchar(45), as migrate() does",
     });
   }
-  if (await rows.insertIgnore(row)) throw noUniqueKey(name);
+  if (await rows.insertIgnore(row)) throw noUniqueKey(name, undefined, database);
   if (!(await rows.insertIgnore({ ...row, branchId: "02" }))) {
     throw new BarrierError(`the unique key of ${name} takes two branches of one gid for one`, {
       hint: "drop it, and let migrate() make a new table, or add uniq_barrier (gid, branch_id, op, barrier_id)",

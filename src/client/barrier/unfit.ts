@@ -33,11 +33,15 @@ export const otherColumns = ({ met, cause }: MetTable): BarrierError =>
   });
 
 /** For a table in which the same row can be inserted twice. */
-export const noUniqueKey = (table: string, cause?: unknown, database?: SqlDatabase): BarrierError =>
-  new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
+export function noUniqueKey(table: string, cause?: unknown, database?: SqlDatabase): BarrierError {
+  const key = "(gid, branch_id, op, barrier_id)";
+  // In Postgres a schema has a constraint of one name once.
+  const unless = database === "postgres" ? "; where the schema has one of that name, under another" : "";
+  return new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
     cause,
     hint:
       database === "sqlite"
-        ? `create unique index uniq_barrier on ${plain(table)} (gid, branch_id, op, barrier_id)`
-        : `alter table ${plain(table)} add constraint uniq_barrier unique (gid, branch_id, op, barrier_id)`,
+        ? `create unique index uniq_barrier on ${plain(table)} ${key}`
+        : `alter table ${plain(table)} add constraint uniq_barrier unique ${key}${unless}`,
   });
+}

@@ -1,6 +1,7 @@
 // The outbox's table, made where it is missing and brought up to date where an earlier version made it. Columns are
 // only ever added, with defaults, so that relays of both versions can work on the table while it is changed.
 
+import { migrateAlone } from "../barrier/pgdialect.js";
 import type { SqlDatabase, SqlTx } from "../barrier/sql.js";
 import { quotedTable } from "../barrier/table.js";
 
@@ -80,6 +81,7 @@ function postgresStatements(name: string): readonly string[] {
   ${columns.join(",\n  ")}
 )`;
   return [
+    migrateAlone,
     create,
     `alter table ${table} ${columns.map((column) => `add column if not exists ${column}`).join(", ")}`,
     // The relay looks for what is open, and for what stands before it under the same key; cleaning for what is old.

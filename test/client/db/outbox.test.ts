@@ -84,9 +84,9 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
     const enqueue = (gid: string, key?: string) =>
       opened.library.transaction((tx) => outbox.enqueue(tx, { gid, key, to: "http://p/in", payload: { gid } }));
 
-    it("makes its table, of a name of its own, where there is none", async () => {
+    it("makes its table where there is none, once, though several processes begin at the same moment", async () => {
       const standard = sqlOutbox(opened.library);
-      await standard.migrate();
+      await Promise.all(Array.from({ length: 4 }, () => standard.migrate()));
       await standard.migrate();
       const { submitted, client } = recorder();
       const gid = await opened.library.transaction((tx) => standard.enqueue(tx, { to: "http://p/in" }));

@@ -192,6 +192,29 @@ describe.runIf(here)("barrier on Postgres", () => {
     expect((await theirs.run(action("theirs"), async () => {})).kind).toBe("duplicate");
   });
 
+  it("has several tables in one schema, the first of them as DTM's clients expect it", async () => {
+    const names = ["shared.first", "shared.second", "shared.with$$dollars"];
+    for (const table of names) {
+      const one = postgresBarrier(pool, { table });
+      await one.migrate();
+      await one.migrate();
+      await one.selfCheck();
+      expect((await one.run(action("in each"), async () => {})).kind).toBe("executed");
+      expect((await one.run(action("in each"), async () => {})).kind).toBe("duplicate");
+    }
+    const asDtm = (table: string) =>
+      pool.query(`insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason)
+        values ('saga', 'in each', '01', 'action', '01', 'action') on conflict on constraint uniq_barrier do nothing`);
+    expect((await asDtm("shared.first")).rowCount).toBe(0);
+    await expect(asDtm("shared.second"), "its name is taken").rejects.toThrow(/uniq_barrier/);
+  });
+
+  it("can be migrated by services that start at the same moment", async () => {
+    const open = () => postgresBarrier(pool, { table: "rushed.barrier", remember: true }).migrate();
+    await Promise.all(Array.from({ length: 10 }, open));
+    await postgresBarrier(pool, { table: "rushed.barrier", remember: true }).selfCheck();
+  });
+
   it("answers an error when the connection dies before the commit, and runs the next delivery", async () => {
     const killed = guard.run(action("killed"), async (client) => {
       const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");

@@ -9,6 +9,8 @@ import type { Learnt } from "./judge.js";
 export interface Holder {
   gained(shards: readonly number[]): void;
   lost(shards: ReadonlySet<number>): void;
+  /** Epochs of shards that were held already have risen. */
+  raised?(): void;
 }
 
 export class Holdings {
@@ -73,7 +75,14 @@ export class Holdings {
   gain(rows: readonly ShardRow[]): void {
     const mine = rows.filter((row) => this.isMine(row) && row.epoch > (this.#givenUp.get(row.shard) ?? -1));
     const fresh = mine.filter(({ shard }) => !this.#owned.has(shard)).map(({ shard }) => shard);
-    for (const { shard, epoch } of mine) this.#owned.set(shard, Math.max(epoch, this.#owned.get(shard) ?? 0));
+    let raised = false;
+    for (const { shard, epoch } of mine) {
+      const held = this.#owned.get(shard);
+      if (held !== undefined && held >= epoch) continue;
+      this.#owned.set(shard, epoch);
+      raised ||= held !== undefined;
+    }
+    if (raised) this.#holder.raised?.();
     if (fresh.length > 0) this.#holder.gained(fresh);
   }
 

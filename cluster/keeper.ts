@@ -169,12 +169,17 @@ export class Keeper implements Ownership {
     this.#tenant.fell(why);
   }
 
+  #lease(untilMs: number): void {
+    this.#leaseUntilMs = untilMs;
+    this.#tenant.leased?.(untilMs);
+  }
+
   async #join(): Promise<void> {
     const { name, address, leaseMs } = this.#settings;
     const sentMs = this.#clock.monotonicMs();
     const { incarnation } = await this.#leases.join(name, address, leaseMs);
     this.#holdings.incarnation = incarnation;
-    this.#leaseUntilMs = sentMs + leaseMs;
+    this.#lease(sentMs + leaseMs);
     this.#joinedMs = this.#clock.monotonicMs();
     this.#log.info("joined", { node: name, incarnation });
   }
@@ -236,7 +241,7 @@ export class Keeper implements Ownership {
     if (own === undefined || own.state === "fenced") return this.#rejoin();
     this.#tenant.timed(sight.storeNowMs, sentMs);
     this.#noteSteadiness(sight, sentMs);
-    this.#leaseUntilMs = sentMs + leaseMs;
+    this.#lease(sentMs + leaseMs);
     if (this.#suspended) this.#log.info("resumed", { shards: this.owned.size });
     this.#suspended = false;
     this.#view.see(sight);
@@ -273,7 +278,7 @@ export class Keeper implements Ownership {
   #rejoin(): void {
     if (this.#leaving) return this.#end();
     this.#log.warn("fenced", { shards: this.owned.size });
-    this.#leaseUntilMs = Number.NEGATIVE_INFINITY;
+    this.#lease(Number.NEGATIVE_INFINITY);
     this.#holdings.drop(this.owned.keys());
     this.#mustJoin = true;
     this.#joinAgain();

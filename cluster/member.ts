@@ -7,6 +7,7 @@ import type { EngineSettings } from "../src/engine/services.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
 import type { Leases, ShardRow } from "../src/ports/leases.js";
+import type { Workforce } from "../src/ports/workforce.js";
 import { waitForRoom } from "./alone.js";
 import { Keeper } from "./keeper.js";
 import { Link, type Writing } from "./link.js";
@@ -21,6 +22,8 @@ export interface MemberPorts extends Omit<EnginePorts, "ownership"> {
   readonly bus: Bus;
   /** How messages are written; in the newest format of this program unless given. */
   readonly writing?: Writing;
+  /** What works on this node's shards: an engine of this thread unless given. */
+  readonly employ?: (ports: EnginePorts, keeper: Keeper) => Workforce;
 }
 
 /** Who it is. `leaseMs` as in keeper settings. */
@@ -32,7 +35,7 @@ export interface MemberSettings {
 }
 
 export interface Member {
-  readonly engine: Engine;
+  readonly engine: Workforce;
   readonly keeper: Keeper;
   readonly view: View;
   readonly link: Link;
@@ -70,13 +73,19 @@ export function createMember(
       gained: () => engine.gained(),
       lost: (shards) => engine.lost(shards),
       drain: (shards, graceMs) => engine.drain(shards, graceMs),
-      timed: (storeNowMs, sentMs) => clock.anchor(storeNowMs, sentMs),
+      raised: () => engine.raised?.(),
+      leased: (untilMs) => engine.leased?.(untilMs),
+      timed(storeNowMs, sentMs) {
+        clock.anchor(storeNowMs, sentMs);
+        if (clock.aheadMs !== undefined) engine.ahead?.(clock.aheadMs);
+      },
       fell,
     },
     (rows) => link.announce(rows),
     { ...keeperDefaults, ...settings, leaseMs, renewMs },
   );
-  const engine: Engine = new Engine({ ...ports, clock, ownership: keeper }, engineSettings);
+  const enginePorts: EnginePorts = { ...ports, clock, ownership: keeper };
+  const engine: Workforce = ports.employ?.(enginePorts, keeper) ?? new Engine(enginePorts, engineSettings);
   const changed = (rows: readonly ShardRow[]) => {
     const taken = rows.some(({ shard, owner }) => owner === "" || view.ownerOf(shard)?.name !== owner);
     view.learn(rows);

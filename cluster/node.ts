@@ -24,6 +24,7 @@ import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
 import { inWords, knows } from "../src/ports/format.js";
 import type { ShardRow } from "../src/ports/leases.js";
+import type { EngineStats } from "../src/ports/targets.js";
 import { type RowFormats, rowFormats } from "../src/store/codec.js";
 import { MysqlLeases } from "../src/store/mysql/leases.js";
 import { agreeOnCluster } from "../src/store/mysql/meta.js";
@@ -31,12 +32,14 @@ import { type MysqlStore, migrateMysql, openMysql } from "../src/store/mysql/mys
 import { urlHost } from "../src/wire/url.js";
 import { fallbackBus } from "./bus/fallback.js";
 import { type HttpBus, httpBus } from "./bus/http.js";
-import { type NatsLine, natsBus, openNats } from "./bus/nats.js";
+import { type NatsLine, natsBus } from "./bus/nats.js";
 import { type MessageForms, messageForms } from "./codec.js";
 import { counting, registerClusterGauges } from "./gauges.js";
 import { createMember, type Member } from "./member.js";
+import { connectNats } from "./natsline.js";
 import { clusterStatus } from "./status.js";
 import type { Downfall } from "./tenant.js";
+import { startThreads } from "./threads.js";
 
 /** Codes with which a process ends that must not go on (reliability 3): for supervisors, beside those of the tool. */
 const fallCodes: Readonly<Record<Downfall, number>> = { usurped: 4, regressed: 5, outdated: 5 };
@@ -72,7 +75,7 @@ async function startSharing(config: Config, shown: Shown, choice: MysqlChoice, b
   let line: NatsLine | undefined;
   const nats = cluster && { connection: () => line?.connection, prefix: cluster.prefix };
   const surroundings = surround(config, shown, nats && { nats });
-  if (cluster !== undefined) line = connectNats(cluster, surroundings);
+  if (cluster !== undefined) line = connectNats(cluster, surroundings.log, surroundings.clock);
   try {
     if (!choice.migrateByHand) await migrateMysql(connectUrl(choice), undefined, build.rows);
     const ways = cluster && line && (await openWays(cluster, line, surroundings, connectUrl(choice)));
@@ -81,16 +84,6 @@ async function startSharing(config: Config, shown: Shown, choice: MysqlChoice, b
     await line?.close();
     throw error;
   }
-}
-
-function connectNats(
-  { url, node, credsFile, nkeyFile, ...pem }: ClusterConfig,
-  { log, clock }: Surroundings,
-): NatsLine {
-  const { ca, cert, key } = pem;
-  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
-  const secure = Object.keys(tls).length > 0 ? { tls } : {};
-  return openNats({ url, name: `tandem ${node}`, credsFile, nkeyFile, ...secure }, log, clock);
 }
 
 /** How this node reaches the others, and is reached. */
@@ -176,6 +169,7 @@ async function share(
     ...{ url: connectUrl(choice), timeoutMs: Math.floor(leaseMs / 2), log, formats: rows, formatMax },
   });
   const format = () => leases.format;
+  const writers = { enlist: (id: number) => leases.enlist(id), dismiss: (id: number) => leases.dismiss(id) };
   let member: Member;
   const store: MysqlStore = await openMysql({
     url: connectUrl(choice),
@@ -186,13 +180,16 @@ async function share(
       bumped: (rows: readonly ShardRow[]) => member.keeper.bumped(rows),
       regressed: (what) => member.keeper.regressed(what),
     },
-    enlist: (id) => leases.enlist(id),
-    dismiss: (id) => leases.dismiss(id),
+    ...writers,
   });
+  const threads =
+    rows === rowFormats // those of another build are code, which a thread cannot be given
+      ? await startThreads({ config, store: choice, name }, { ...writers, format, ownAddresses: () => at.ownAddresses })
+      : undefined;
   const writing = { forms: messages, format };
   const ports = { store, keyValues: store, leases, bus: ways?.bus ?? silence, callers, clock: at.clock, writing };
   member = createMember(
-    { ...ports, random: Math.random, observer, log },
+    { ...ports, ...(threads && { employ: threads.employ }), random: Math.random, observer, log },
     engineSettings(config),
     { name, address, leaseMs },
     fall,
@@ -204,11 +201,7 @@ async function share(
   const { engine, keeper, view, coordinator, clock } = member;
   return {
     ...{ name, coordinator, targets: engine.targets, store, keyValues: store, backup: undefined, clock },
-    stats() {
-      const stats = engine.stats();
-      const storeUnavailableMs = stats.storeUnavailableMs ?? (keeper.suspended ? -keeper.remainingMs() : undefined);
-      return { ...stats, storeUnavailableMs };
-    },
+    stats: () => statsOf(member),
     cluster: () => ({ ...clusterStatus(name, address, keeper, view), format: format() }),
     async start(operations) {
       await member.start();
@@ -220,11 +213,19 @@ async function share(
     },
     close: (graceMs) => engine.close(graceMs),
     async end() {
+      await threads?.end();
       await ways?.bus.close();
       await ways?.line.close();
       await Promise.all([store.close(), leases.close()]);
     },
   };
+}
+
+/** A node whose lease is over writes nothing, as one whose store is away. */
+function statsOf({ engine, keeper }: Member): EngineStats {
+  const stats = engine.stats();
+  const storeUnavailableMs = stats.storeUnavailableMs ?? (keeper.suspended ? -keeper.remainingMs() : undefined);
+  return { ...stats, storeUnavailableMs };
 }
 
 function serveNats(

@@ -8,6 +8,8 @@ import type { Clock } from "../src/ports/clock.js";
 export interface StoreClock extends Clock {
   /** The store said `storeNowMs` in answer to what was sent at `sentMs`, monotonic. */
   anchor(storeNowMs: number, sentMs: number): void;
+  /** How far the store's time is ahead of the monotonic clock; `undefined` before the first anchor. */
+  readonly aheadMs: number | undefined;
 }
 
 /** Deviations up to this are left alone: an answer tells the time no better. */
@@ -25,6 +27,9 @@ export function storeClock(base: Clock): StoreClock {
     },
     monotonicMs: () => base.monotonicMs(),
     after: (delayMs, task) => base.after(delayMs, task),
+    get aheadMs() {
+      return aheadMs;
+    },
     anchor(storeNowMs, sentMs) {
       const halfWayMs = (base.monotonicMs() - sentMs) / 2;
       const measuredMs = storeNowMs - sentMs - halfWayMs;

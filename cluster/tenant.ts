@@ -15,6 +15,8 @@ export interface Tenant extends Holder {
   drain(shards: ReadonlySet<number>, graceMs: number): Promise<void>;
   /** The store's time, in answer to what was sent at `sentMs` (monotonic). */
   timed(storeNowMs: number, sentMs: number): void;
+  /** The lease lasts until then, monotonic; -Infinity: there is none. */
+  leased?(untilMs: number): void;
   /** The node owns nothing any more and will not come back: the process must end. */
   fell(why: Downfall): void;
 }

@@ -209,7 +209,8 @@ function memoryBytes(): number {
   return containerBytes > 0 ? Math.min(containerBytes, totalmem()) : totalmem();
 }
 
-function callerOptions(config: Config, own: readonly string[]): CallerOptions {
+/** How participants are called. `own`: "host:port" of this node's APIs, where no branch may lead. */
+export function callerOptions(config: Config, own: readonly string[]): CallerOptions {
   const { ca, cert, key, localhostAs, targets } = config.participants;
   return {
     strictResults: config.strictResults,

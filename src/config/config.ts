@@ -62,6 +62,8 @@ export interface Config {
   readonly cluster: ClusterConfig | undefined;
   /** Of a store that several nodes may use, also by a node alone. */
   readonly leaseMs: number;
+  /** Engines of a node with such a store; 0 = as the machine suggests. */
+  readonly threads: number;
   readonly log: { readonly level: "debug" | "info" | "warn" | "error"; readonly outputs: readonly string[] };
 }
 
@@ -180,6 +182,7 @@ function assemble(draft: Draft): Config {
       (path) => pem(draft, path),
     ),
     leaseMs: v["Cluster.LeaseMs"],
+    threads: v.Threads,
     log: { level: v.LogLevel, outputs: v["Log.Outputs"].split(",").map((o) => o.trim()) },
   };
 }

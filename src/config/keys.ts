@@ -109,6 +109,14 @@ const times = {
   AlertWebHook: { ...url(["http", "https"], { dtm: true, about: "URL that is told of a stuck branch, by POST." }) },
 };
 
+const threads = {
+  Threads: integer(0, 64, 0, {
+    flag: "--threads",
+    about:
+      "Threads of a node that work on transactions of a mysql:// store; 1: the main thread does. 0 = by the cores: half.",
+  }),
+};
+
 const limits = {
   "Limits.BodyBytes": integer(1024, 1 << 30, 4 << 20, { about: "Largest request body." }),
   "Limits.PayloadBytes": integer(64, 1 << 30, 1 << 20, { about: "Largest payload of one step." }),
@@ -241,10 +249,15 @@ const ignored = {
 };
 
 /** All keys by path. */
-export const keys = { ...listening, ...store, ...times, ...limits, ...surroundings, ...ignored } satisfies Record<
-  string,
-  Key<unknown>
->;
+export const keys = {
+  ...listening,
+  ...store,
+  ...times,
+  ...threads,
+  ...limits,
+  ...surroundings,
+  ...ignored,
+} satisfies Record<string, Key<unknown>>;
 
 /** Path of a key, as a file nests it. */
 export type Path = keyof typeof keys;

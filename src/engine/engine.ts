@@ -6,12 +6,12 @@ import { type Refusal, type Reply, type Request, refused } from "../core/input.j
 import { shardOf } from "../core/shard.js";
 import type { Callers } from "../ports/caller.js";
 import type { Clock, Random } from "../ports/clock.js";
-import type { Coordinator } from "../ports/coordinator.js";
 import type { Log, Observer } from "../ports/observer.js";
 import type { Ownership } from "../ports/ownership.js";
 import type { Store } from "../ports/store.js";
 import type { EngineStats, Targets } from "../ports/targets.js";
 import type { KeyValues } from "../ports/topics.js";
+import type { Workforce } from "../ports/workforce.js";
 import { Actor, residentHorizonMs } from "./actor.js";
 import { Admission } from "./admission.js";
 import { submissionBytes } from "./bytes.js";
@@ -50,7 +50,7 @@ const looksMax = 128;
 /** When an actor that could not be loaded, or lost its picture too often, is followed by the next one; milliseconds. */
 const followAgainMs = 1000;
 
-export class Engine implements Coordinator {
+export class Engine implements Workforce {
   readonly #services: Services;
   readonly #actors = new Map<string, Actor>();
   readonly #isolated = new Set<string>();
@@ -59,7 +59,7 @@ export class Engine implements Coordinator {
   readonly #shut = new Set<number>();
   readonly #admission: Admission;
   readonly #recovery: Recovery;
-  readonly #retention: Retention;
+  readonly #retention: Retention | undefined;
   readonly #caller: Callers;
   #closing = false;
 
@@ -92,7 +92,7 @@ export class Engine implements Coordinator {
       },
       { horizonMs: residentHorizonMs, page: 500, batch: 128 },
     );
-    this.#retention = new Retention(store, clock, log, settings.retention);
+    this.#retention = settings.retention && new Retention(store, clock, log, settings.retention);
   }
 
   /** Participants as this node sees them. */
@@ -103,7 +103,7 @@ export class Engine implements Coordinator {
   /** Begins to bring back what is stored. Requests are served from construction on. */
   start(): void {
     this.#recovery.look();
-    this.#retention.start();
+    this.#retention?.start();
   }
 
   stats(): EngineStats {
@@ -197,7 +197,7 @@ export class Engine implements Coordinator {
     timers.close();
     dispatcher.stop();
     const untilMs = clock.monotonicMs() + graceMs;
-    await Promise.all([this.#retention.close(), this.#recovery.close()]);
+    await Promise.all([this.#retention?.close(), this.#recovery.close()]);
     const busy = () => dispatcher.inFlight > 0 || committer.queued > 0;
     while (busy() && clock.monotonicMs() < untilMs) await new Promise<void>((resolve) => void clock.after(10, resolve));
     for (const actor of [...this.#actors.values()]) actor.end("rests");

@@ -41,7 +41,8 @@ export interface EngineSettings {
     readonly waitingPerTarget: number;
     readonly targets: number;
   };
-  readonly retention: { readonly journalMs: number; readonly headMs: number };
+  /** `undefined`: another engine of the node removes what is finished. */
+  readonly retention: { readonly journalMs: number; readonly headMs: number } | undefined;
 }
 
 export interface Services {

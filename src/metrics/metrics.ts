@@ -4,10 +4,9 @@
  * gauges are read when somebody asks. At level `debug` every counted request and call is a line of the log, too.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Transaction } from "../core/transaction.js";
-import type { Answer, Call } from "../ports/caller.js";
+import type { Answer } from "../ports/caller.js";
 import type { GaugeValues, Meters, ServedMeter } from "../ports/meters.js";
-import type { Log, Observer, StuckBranch } from "../ports/observer.js";
+import type { CallName, Ended, Log, Observer, StuckBranch } from "../ports/observer.js";
 
 /** DTM's buckets, seconds. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -132,13 +131,13 @@ export class Metrics implements Observer, Meters {
     return { type: this.registry.contentType, body: await this.registry.metrics() };
   }
 
-  finished(tx: Transaction): void {
+  finished(tx: Ended): void {
     this.#transactions.inc({ model: tx.type, status: tx.status === "succeed" ? "ok" : "fail" });
     this.#ended.inc({ type: tx.type, status: tx.status });
     this.#handled.observe({ model: tx.type }, Math.max(0, (tx.endedAtMs ?? tx.updatedAtMs) - tx.createdAtMs) / 1000);
   }
 
-  called(call: Call, calledTarget: string, answer: Answer, durationMs: number): void {
+  called(call: CallName, calledTarget: string, answer: Answer, durationMs: number): void {
     const target = this.#labelOf(calledTarget);
     const status = answer.outcome === "success" ? "ok" : "fail";
     const branchtype = knownOps.has(call.op) ? call.op : "callback";
@@ -159,7 +158,7 @@ export class Metrics implements Observer, Meters {
     this.#flushSeconds.observe(durationMs / 1000);
   }
 
-  lateAnswer(call: Call): void {
+  lateAnswer(call: CallName): void {
     this.#late.inc();
     this.#log.info("late answer", { gid: call.gid, branch: call.branchId, op: call.op });
   }
@@ -207,6 +206,6 @@ function bucketOf(branchId: string): string {
   return /^0\d$/.test(branchId) ? branchId : "other";
 }
 
-function mustNotRefuse({ type, op }: Call): boolean {
+function mustNotRefuse({ type, op }: CallName): boolean {
   return knownOps.has(op) && op !== "msg" && !(type === "saga" && op === "action");
 }

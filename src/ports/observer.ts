@@ -23,15 +23,21 @@ export interface StuckBranch {
   readonly retryCount: number;
 }
 
+/** What of an ended transaction is told. */
+export type Ended = Pick<Transaction, "type" | "status" | "createdAtMs" | "updatedAtMs" | "endedAtMs">;
+
+/** What of a call is told. */
+export type CallName = Pick<Call, "gid" | "type" | "branchId" | "op">;
+
 export interface Observer {
   /** A transaction became final. */
-  finished(tx: Transaction): void;
+  finished(tx: Ended): void;
   /** A call was answered; of `target` there may be any number in a process's life. */
-  called(call: Call, target: string, answer: Answer, durationMs: number): void;
+  called(call: CallName, target: string, answer: Answer, durationMs: number): void;
   /** A flush of `commits` transitions took that long. */
   flushed(commits: number, durationMs: number): void;
   /** A participant's word came when it counted no more: its transaction had gone another way, or is elsewhere. */
-  lateAnswer(call: Call): void;
+  lateAnswer(call: CallName): void;
   /** A breaker opened or closed. */
   breaker(target: string, open: boolean): void;
   stuck(alert: StuckBranch): void;

@@ -18,7 +18,7 @@ export interface TargetState {
 
 /** A bounded table: targets that nobody called for long are forgotten. */
 export interface Targets {
-  list(): readonly TargetState[];
+  list(): readonly TargetState[] | Promise<readonly TargetState[]>;
 }
 
 /** Figures of the engine at this moment, for metrics and pages. */

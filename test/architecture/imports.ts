@@ -25,6 +25,9 @@ const roots: readonly Zone[] = [
   { folder: "src/demo", may: ["src"], mayNot: ["cluster"] },
   { folder: "src/index.ts", may: ["src"], mayNot: ["cluster"] },
   { folder: "cluster/node.ts", may: ["src", "cluster"], mayNot: [] },
+  { folder: "cluster/thread.ts", may: ["src", "cluster"], mayNot: [] },
+  { folder: "cluster/threads.ts", may: ["src", "cluster"], mayNot: [] },
+  { folder: "cluster/natsline.ts", may: ["src", "cluster"], mayNot: [] },
   { folder: "cluster/main.ts", may: ["src", "cluster"], mayNot: [] },
 ];
 

@@ -87,6 +87,8 @@ export const realWorld: Readonly<Record<string, string>> = {
   "src/metrics.ts": "measures the real process",
   "src/metrics/": "measures the real process",
   "cluster/node.ts": "composition root",
+  "cluster/thread.ts": "composition root",
+  "cluster/threads.ts": "composition root",
   "cluster/bus/nats/": "deadlines of the NATS client; the simulation has a bus of its own",
   "src/store/mysql/": "deadlines of connections; the simulation uses the memory store",
   "src/store/lmdb/": "the folder's lock; the simulation uses the memory store",

@@ -8,7 +8,7 @@ import { Engine, type EnginePorts } from "../../src/engine/engine.js";
 import type { EngineSettings } from "../../src/engine/services.js";
 import type { Answer, Call, Callers } from "../../src/ports/caller.js";
 import type { Clock } from "../../src/ports/clock.js";
-import type { StuckBranch } from "../../src/ports/observer.js";
+import type { CallName, StuckBranch } from "../../src/ports/observer.js";
 import { MemoryStore } from "../../src/store/memory/memory.js";
 
 export interface VirtualClock extends Clock {
@@ -114,7 +114,7 @@ export interface World {
   readonly store: MemoryStore;
   readonly log: string[];
   readonly stuck: StuckBranch[];
-  readonly lateAnswers: Call[];
+  readonly lateAnswers: CallName[];
   ask(gid: string, request: Request): Promise<Reply>;
   /** The same store under a new engine, as after a crash: nothing of the old one is asked. */
   reborn(): World;
@@ -126,7 +126,7 @@ export function world(over: Partial<EngineSettings> = {}, ports: Partial<EngineP
   const store = past?.store ?? new MemoryStore();
   const log: string[] = [];
   const stuck: StuckBranch[] = [];
-  const lateAnswers: Call[] = [];
+  const lateAnswers: CallName[] = [];
   const line = (event: string) => void log.push(event);
   const engine = new Engine(
     {

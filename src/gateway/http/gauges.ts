@@ -44,9 +44,8 @@ export function registerGauges({ metrics, clock, store, stats, targets }: GaugeD
     const head = await oldest();
     return [[{}, head === undefined ? 0 : Math.max(0, clock.nowMs() - head.createdAtMs) / 1000]];
   });
-  metrics.gauge("tandem_breaker_open", "1 while the breaker of a target is open or probing", ["target"], () =>
-    targets
-      .list()
+  metrics.gauge("tandem_breaker_open", "1 while the breaker of a target is open or probing", ["target"], async () =>
+    (await targets.list())
       .map(({ target, breaker }) => [{ target }, Number(breaker !== "closed")] as const)
       .sort(([, a], [, b]) => b - a)
       .slice(0, breakersMax),

@@ -185,7 +185,7 @@ function nodeRoutes({ operations, store, stats, targets, node, clock, cluster }:
         answer: Type.Object({ targets: Type.Array(shapes.target) }),
         refusals: [],
       },
-      () => valueAnswer({ targets: targets.list().map(targetJson) }),
+      async () => valueAnswer({ targets: (await targets.list()).map(targetJson) }),
     ),
     get(
       "/topics",

@@ -1,0 +1,24 @@
+/**
+ * Of what a node may do, what one of its engines may: its limits are dealt out, so that all together keep to them.
+ */
+import type { EngineSettings } from "../../src/engine/services.js";
+
+/** The settings of engine number `engine` of `engines`. Only the first removes what is finished. */
+export function partOf(settings: EngineSettings, engine: number, engines: number): EngineSettings {
+  const part = (limit: number) => Math.max(1, Math.ceil(limit / engines));
+  const { dispatch } = settings;
+  return {
+    ...settings,
+    residentMax: part(settings.residentMax),
+    residentBytesMax: part(settings.residentBytesMax),
+    activeMax: part(settings.activeMax),
+    queuedBytesMax: part(settings.queuedBytesMax),
+    dispatch: {
+      ...dispatch,
+      perOrigin: part(dispatch.perOrigin),
+      perNode: part(dispatch.perNode),
+      waitingPerTarget: part(dispatch.waitingPerTarget),
+    },
+    retention: engine === 0 ? settings.retention : undefined,
+  };
+}

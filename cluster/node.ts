@@ -161,12 +161,11 @@ async function share(
 ): Promise<Heart> {
   const { config, callers, observer, metrics } = at;
   const log = counting(at.log);
-  const { leaseMs } = config;
   const name = config.cluster?.node ?? `${hostname().slice(0, 48)}-${randomBytes(4).toString("hex")}`;
   const address = ways?.address ?? "";
   const formatMax = mostAgreeable(choice, rows);
   const leases = new MysqlLeases({
-    ...{ url: connectUrl(choice), timeoutMs: Math.floor(leaseMs / 2), log, formats: rows, formatMax },
+    ...{ url: connectUrl(choice), timeoutMs: Math.floor(config.leaseMs / 2), log, formats: rows, formatMax },
   });
   const format = () => leases.format;
   const writers = { enlist: (id: number) => leases.enlist(id), dismiss: (id: number) => leases.dismiss(id) };
@@ -184,14 +183,18 @@ async function share(
   });
   const threads =
     rows === rowFormats // those of another build are code, which a thread cannot be given
-      ? await startThreads({ config, store: choice, name }, { ...writers, format, ownAddresses: () => at.ownAddresses })
+      ? await startThreads({ config, store: choice, name }, log, {
+          ...writers,
+          format,
+          ownAddresses: () => at.ownAddresses,
+        })
       : undefined;
   const writing = { forms: messages, format };
   const ports = { store, keyValues: store, leases, bus: ways?.bus ?? silence, callers, clock: at.clock, writing };
   member = createMember(
     { ...ports, ...(threads && { employ: threads.employ }), random: Math.random, observer, log },
     engineSettings(config),
-    { name, address, leaseMs },
+    { name, address, leaseMs: config.leaseMs },
     fall,
   );
   ways?.bind(member);

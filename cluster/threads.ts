@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Config } from "../src/config/config.js";
 import type { MysqlChoice } from "../src/config/store.js";
+import type { Log } from "../src/ports/observer.js";
 import { Crew, type CrewPorts } from "./crew/crew.js";
 import type { Channel } from "./crew/messages.js";
 import { Shared } from "./crew/shared.js";
@@ -35,14 +36,19 @@ export interface Threads {
 /** Database connections of a node's main thread with engines elsewhere, and of each engine: at least. */
 const connections = { main: 2, engine: 3 } as const;
 
+/** From so many cores on a node has threads unless it is told otherwise: all cores but one, at most four. */
+const coresMin = 4;
+const threadsMax = 4;
+
 /**
- * How many engines a node has: as configured, else half of the cores where there are four. Never more than the database
- * connections suffice for. 1: that of the main thread.
+ * How many engines a node has: as configured, or as its cores suggest; never more than its database connections suffice
+ * for. 1: that of the main thread.
  */
 function enginesOf({ threads }: Config, { maxConnections }: MysqlChoice): number {
   const cores = availableParallelism();
-  const wanted = threads > 0 ? threads : cores < 4 ? 1 : Math.min(4, cores >> 1);
-  return Math.max(1, Math.min(wanted, Math.floor((maxConnections - connections.main) / connections.engine)));
+  const suggested = cores < coresMin ? 1 : Math.min(threadsMax, cores - 1);
+  const affordable = Math.floor((maxConnections - connections.main) / connections.engine);
+  return Math.max(1, Math.min(threads || suggested, affordable));
 }
 
 /**
@@ -51,6 +57,7 @@ function enginesOf({ threads }: Config, { maxConnections }: MysqlChoice): number
  */
 export async function startThreads(
   node: Pick<Job, "config" | "store" | "name">,
+  log: Pick<Log, "info">,
   ports: Pick<CrewPorts, "enlist" | "dismiss" | "format" | "ownAddresses">,
 ): Promise<Threads | undefined> {
   const engines = enginesOf(node.config, node.store);
@@ -60,6 +67,7 @@ export async function startThreads(
   const threads = await Promise.all(starting);
   const channels = threads.map(({ channel }) => channel);
   const shared = new Shared(memory);
+  log.info("threads", { engines });
   return {
     employ: ({ log, observer }, landlord) =>
       new Crew({ ...ports, channels, soon: setImmediate, shared, log, observer, landlord }),

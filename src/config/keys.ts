@@ -47,7 +47,7 @@ const store = {
   "Store.Db": text("dtm", { dtm: true, about: "Name of the database, with Store.Driver." }),
   "Store.MaxOpenConns": integer(3, 10_000, 500, {
     dtm: true,
-    about: "Most connections of one node to the database; at most 10 are used, because writes are batched.",
+    about: "Most connections of one node to the database; at most 10 are used, and 3 more for each of its Threads.",
   }),
   "Store.Tls": toggle({ about: "Talks to the database over TLS only, also without a CaFile; by host name." }),
   "Store.CaFile": text("", {
@@ -113,7 +113,7 @@ const threads = {
   Threads: integer(0, 64, 0, {
     flag: "--threads",
     about:
-      "Threads of a node that work on transactions of a mysql:// store; 1: the main thread does. 0 = by the cores: half.",
+      "Threads that work on transactions of a mysql:// store; 1 = the main thread alone, 0 = as the machine's cores suggest.",
   }),
 };
 

@@ -85,7 +85,9 @@ export async function startFleet({ names, leaseMs, lines }: FleetOptions): Promi
     const flags = ["--store", store.href, "--cluster", hub.href, "--node", name];
     const ports = ["--http-port", `${httpPort}`, "--grpc-port", `${grpcPort}`];
     const args = [...flags, ...ports, "--advertise", `http://${at.host ?? "127.0.0.1"}:${advertised}`];
-    const environment = { TANDEM_CLUSTER_SECRET: "of the test", TANDEM_CLUSTER_LEASE_MS: `${leaseMs}` };
+    const threads = 1 + ((nodes.length + 1) % 2); // nodes with engines on threads beside one without
+    const own = { TANDEM_CLUSTER_LEASE_MS: `${leaseMs}`, TANDEM_THREADS: `${threads}` };
+    const environment = { TANDEM_CLUSTER_SECRET: "of the test", ...own };
     nodes.push(makeNode(name, join(folder, `${name}.log`), httpPort, grpcPort, args, environment));
   }
   const shares = () => readShares(database.url);

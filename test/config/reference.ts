@@ -5,8 +5,8 @@ import { environmentName, keyOf, type Path, paths } from "../../src/config/keys.
 const headings: readonly (readonly [string, (path: Path) => boolean])[] = [
   ["Listening", (p) => ["Host", "HttpPort", "GrpcPort", "Insecure", "AdminBasePath"].includes(p)],
   ["Store", (p) => p.startsWith("Store.")],
-  ["Times and retries", (p) => !p.includes(".") && keyOf(p).ignored === undefined && !/Log/.test(p)],
-  ["Limits", (p) => p.startsWith("Limits.")],
+  ["Times and retries", (p) => !p.includes(".") && keyOf(p).ignored === undefined && !/Log|Threads/.test(p)],
+  ["Limits", (p) => p === "Threads" || p.startsWith("Limits.")],
   ["Participants", (p) => p.startsWith("Participants.")],
   ["Cluster", (p) => p.startsWith("Cluster.")],
   ["Log", (p) => ["LogLevel", "Log.Outputs"].includes(p)],

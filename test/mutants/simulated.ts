@@ -291,8 +291,8 @@ const cluster: readonly SimulatedMutant[] = [
   {
     name: "the lease counts from the answer",
     file: "cluster/keeper.ts",
-    find: "    this.#leaseUntilMs = sentMs + leaseMs;\n    if (this.#suspended)",
-    replace: "    this.#leaseUntilMs = this.#clock.monotonicMs() + leaseMs * 1.2;\n    if (this.#suspended)",
+    find: "    this.#lease(sentMs + leaseMs);\n    if (this.#suspended)",
+    replace: "    this.#lease(this.#clock.monotonicMs() + leaseMs * 1.2);\n    if (this.#suspended)",
     rules: ["LEASE"],
   },
   {

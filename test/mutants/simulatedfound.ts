@@ -8,8 +8,8 @@ export const found: readonly SimulatedMutant[] = [
   {
     name: "found: a jump of the wall clock stops timers",
     file: "cluster/member.ts",
-    find: "timed: (storeNowMs, sentMs) => clock.anchor(storeNowMs, sentMs),",
-    replace: "timed: () => {},",
+    find: "        clock.anchor(storeNowMs, sentMs);",
+    replace: "",
     rules: ["L1", "TOPIC", "S9"],
   },
   {

@@ -11,6 +11,7 @@ import { postgresDialect } from "./pgdialect.js";
 import { sqlSelfCheck } from "./sqlcheck.js";
 import { sqliteDialect } from "./sqlitedialect.js";
 import { explained, guardedRows, takeRow } from "./sqlrows.js";
+import { sqlServerDialect } from "./sqlserverdialect.js";
 import { defaultTable } from "./table.js";
 
 /** Statements inside one open transaction, with `?` for each parameter. */
@@ -31,7 +32,8 @@ export interface SqlDialect {
   readonly resultTable: string;
   /** Ends a query whose row must be read as it is committed now. */
   readonly current: string;
-  rows(tx: SqlTx): BarrierRows;
+  /** `seconds` is what `underLockTimeout` got, for a database whose setting stands in the statements themselves. */
+  rows(tx: SqlTx, seconds: number): BarrierRows;
   /** Runs `work` so that its statements wait for locks at most `seconds`; the transaction's own setting is put back. */
   underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promise<T>): Promise<T>;
   /**
@@ -48,13 +50,13 @@ export interface SqlDialect {
 }
 
 /** The databases there are dialects for. MariaDB is `mysql`. */
-export type SqlDatabase = "mysql" | "postgres" | "sqlite";
+export type SqlDatabase = "mysql" | "postgres" | "sqlite" | "sqlserver";
 
 /** Settings that all SQL barriers share. */
 export interface SqlBarrierOptions {
   /**
    * `table` or `schema.table`, in the database of the business tables. Default `dtm_barrier.barrier`; in SQLite, which
-   * has no schemas, `barrier`.
+   * has no schemas, `barrier`, in SQL Server `dbo.barrier`.
    */
   readonly table?: string;
   /**
@@ -116,6 +118,8 @@ export function sqlDialect(database: SqlDatabase, options: SqlBarrierOptions): S
       return postgresDialect(table);
     case "sqlite":
       return sqliteDialect(table);
+    case "sqlserver":
+      return sqlServerDialect(table);
   }
 }
 

@@ -86,7 +86,8 @@ function collationRemedy(database: SqlDatabase, name: string): string {
     case "postgres":
       return "give gid, branch_id and op a deterministic collation, and the type varchar";
     case "sqlite":
-      return "make the table and its unique key anew with the collation binary, as migrate() does";
+    case "sqlserver":
+      return "make the table and its unique key anew with a binary collation, as migrate() does";
   }
 }
 

@@ -19,8 +19,8 @@ export interface SqliteDatabase {
 
 /** A prepared statement of a synchronous driver. */
 export interface SqliteStatement {
-  run(...params: (string | number | null)[]): { readonly changes: number | bigint };
-  all(...params: (string | number | null)[]): readonly unknown[];
+  run(...params: (string | number)[]): { readonly changes: number | bigint };
+  all(...params: (string | number)[]): readonly unknown[];
 }
 
 /**

@@ -12,7 +12,7 @@ export function guardedRows<T>(
   seconds: number,
   statements: (rows: BarrierRows) => Promise<T>,
 ): Promise<T> {
-  return explained(dialect, () => dialect.underLockTimeout(sql, seconds, () => statements(dialect.rows(sql))));
+  return explained(dialect, () => dialect.underLockTimeout(sql, seconds, () => statements(dialect.rows(sql, seconds))));
 }
 
 /** Insert-ignores a row in a transaction of its own; resolves to the reason that is there then. */

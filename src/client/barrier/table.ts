@@ -4,8 +4,10 @@ import { invalidInput } from "../errors.js";
 import type { SqlDatabase } from "./sql.js";
 
 /** DTM's: schema and table. A schema of SQLite is a file of its own, so there the table stands alone. */
-export const defaultTable = (database: SqlDatabase): string =>
-  database === "sqlite" ? "barrier" : "dtm_barrier.barrier";
+export function defaultTable(database: SqlDatabase): string {
+  if (database === "sqlite") return "barrier";
+  return database === "sqlserver" ? "dbo.barrier" : "dtm_barrier.barrier";
+}
 
 /**
  * `name` or `schema.name`, each part quoted. Letters, digits, `_` and `$` only; anything else throws

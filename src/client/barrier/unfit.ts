@@ -18,10 +18,11 @@ const plain = (quoted: string) => quoted.replace(/[`"]/g, "");
 export function missingTable({ database, table, met, cause }: MetTable): BarrierError {
   const remember = met.endsWith(`${plain(table).split(".").at(-1)}_result${met.at(-1)}`) ? " --remember" : "";
   const where = database === "sqlite" ? "sqlite:FILE" : `${database}://USER@HOST/DB`;
-  const command = `tandem barrier migrate --database ${where} --table ${plain(table)}${remember}`;
+  const command = `\`tandem barrier migrate --database ${where} --table ${plain(table)}${remember}\` or `;
   return new BarrierError(`the barrier table ${met} is missing`, {
     cause,
-    hint: `create it with \`${command}\` or migrate(), or name yours with the option \`table\``,
+    // The tool has no driver for SQL Server.
+    hint: `create it with ${database === "sqlserver" ? "" : command}migrate(), or name yours with the option \`table\``,
   });
 }
 
@@ -33,15 +34,17 @@ export const otherColumns = ({ met, cause }: MetTable): BarrierError =>
   });
 
 /** For a table in which the same row can be inserted twice. */
-export function noUniqueKey(table: string, cause?: unknown, database?: SqlDatabase): BarrierError {
+export const noUniqueKey = (table: string, cause?: unknown, database?: SqlDatabase): BarrierError =>
+  new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
+    cause,
+    hint: keyRemedy(plain(table), database),
+  });
+
+function keyRemedy(table: string, database: SqlDatabase | undefined): string {
   const key = "(gid, branch_id, op, barrier_id)";
+  if (database === "sqlite") return `create unique index uniq_barrier on ${table} ${key}`;
+  if (database === "sqlserver") return `alter table ${table} add unique ${key} with (ignore_dup_key = on)`;
   // In Postgres a schema has a constraint of one name once.
   const unless = database === "postgres" ? "; where the schema has one of that name, under another" : "";
-  return new BarrierError(`the barrier table ${table} has no unique key: repeated deliveries would run again`, {
-    cause,
-    hint:
-      database === "sqlite"
-        ? `create unique index uniq_barrier on ${plain(table)} ${key}`
-        : `alter table ${plain(table)} add constraint uniq_barrier unique ${key}${unless}`,
-  });
+  return `alter table ${table} add constraint uniq_barrier unique ${key}${unless}`;
 }

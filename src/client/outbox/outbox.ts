@@ -103,7 +103,7 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
   const inTransaction: InTransaction = (work) =>
     retryTransaction(lockRetry, () => library.transaction((tx) => work(library.statements(tx))), collided);
   const keepSeconds = toSeconds(options.keep ?? "1d");
-  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...dialects[library.database] };
+  const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...dialectOf(library.database) };
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
   const relayOnce = async (client: Client) => {
     for (let total = 0; ; ) {
@@ -168,7 +168,7 @@ interface Dialect {
 
 const passing = "for update skip locked";
 const sqliteTime = "strftime('%Y-%m-%d %H:%M:%f', 'now'";
-const dialects: Readonly<Record<SqlDatabase, Dialect>> = {
+const dialects: Readonly<Partial<Record<SqlDatabase, Dialect>>> = {
   mysql: {
     ...{ now: "now(3)", later: (seconds) => `now(3) + interval ${seconds} second`, passing },
     // Without it a small table is read from end to end, and the update waits for every row that another has locked.
@@ -180,6 +180,12 @@ const dialects: Readonly<Record<SqlDatabase, Dialect>> = {
     ...{ now: `${sqliteTime})`, later: (seconds) => `${sqliteTime}, '${seconds} seconds')`, byId: "", passing: "" },
   },
 };
+
+function dialectOf(database: SqlDatabase): Dialect {
+  const known = dialects[database];
+  if (known !== undefined) return known;
+  throw invalidInput(`there is no outbox for ${database}`, { hint: "use client.msg(…).commitWith(guard, …)" });
+}
 
 /** The work may be done several times; each but the last is rolled back. */
 type InTransaction = <T>(work: (sql: SqlTx) => Promise<T>) => Promise<T>;

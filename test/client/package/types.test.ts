@@ -108,9 +108,22 @@ declare class StatementSync {
   };
 }
 
+/** As @types/better-sqlite3 declares it. */
+declare class BetterSqlite {
+  exec(source: string): this;
+  prepare<B extends unknown[] | NonNullable<unknown> = unknown[], R = unknown>(
+    source: string,
+  ): B extends unknown[] ? BetterStatement<B, R> : BetterStatement<[B], R>;
+}
+declare class BetterStatement<B extends unknown[], R> {
+  run(...params: B): { changes: number; lastInsertRowid: number | bigint };
+  all(...params: B): R[];
+}
+
 describe("types of barriers and ends", () => {
   it("take the connections of SQLite's drivers, and hand business code the same", () => {
     expectTypeOf<DatabaseSync>().toExtend<SqliteDatabase>();
+    expectTypeOf<BetterSqlite>().toExtend<SqliteDatabase>();
     expectTypeOf<Libsql.Database>().toExtend<SqliteDatabase>();
     expectTypeOf<typeof sqliteBarrier<DatabaseSync>>().returns.toEqualTypeOf<SqliteBarrier<DatabaseSync>>();
     expectTypeOf<SqlTx>().not.toExtend<SqliteDatabase>();

@@ -2,12 +2,11 @@
  * What a client is told that waits when the server stops: ONGOING only by whoever knows that its request is recorded.
  */
 import { EventEmitter } from "node:events";
-import type { ServerResponse } from "node:http";
 import { expect, it } from "vitest";
 import { type Reply, refused } from "../../src/core/input.js";
 import { Waits } from "../../src/gateway/http/waits.js";
 
-const connection = () => new EventEmitter() as ServerResponse;
+const connection = () => new EventEmitter();
 
 it("S1: a request that nobody has acknowledged when the server stops is not said to go on", async () => {
   const waits = new Waits();

@@ -50,28 +50,32 @@ function post(name: string, handle: Route["handle"], more?: Partial<Route>): Rou
   return { methods: ["POST"], path: `${dtmBase}/${name}`, name: name.toLowerCase(), handle, ...more };
 }
 
+function hot(name: string, handle: Route["handle"], more?: Partial<Route>): Route {
+  return post(name, handle, { ...more, hot: true });
+}
+
 function transactionRoutes({ operations, limits, nowMs }: DtmDeps): readonly Route[] {
   const bodyOf = ({ body }: HttpRequest): TransactionBody => readBody(parseObject(body, limits), limits);
   const gidOf = ({ body }: HttpRequest): string => readText(parseObject(body, limits), "gid");
   const register = async ({ body }: HttpRequest) =>
     replyAnswer(await operations.registerBranch(branchBodyOf(parseObject(body, limits))));
   return [
-    post("submit", async (request) => {
+    hot("submit", async (request) => {
       const body = bodyOf(request);
       if (!body.options.waitResult) return replyAnswer(await operations.submit(body));
       return replyAnswer(await request.waiting((signal) => operations.submit(body, signal)));
     }),
-    post("prepare", async (request) => replyAnswer(await operations.prepare(bodyOf(request)))),
-    post("abort", async (request) => {
+    hot("prepare", async (request) => replyAnswer(await operations.prepare(bodyOf(request)))),
+    hot("abort", async (request) => {
       const body = bodyOf(request);
       return replyAnswer(await request.waiting((signal) => operations.abort(body, signal)));
     }),
-    post("registerBranch", register),
-    post("registerTccBranch", register),
-    post("registerXaBranch", register),
+    hot("registerBranch", register),
+    hot("registerTccBranch", register),
+    hot("registerXaBranch", register),
     post("forceStop", async (request) => replyAnswer(await operations.forceStop(gidOf(request)))),
     post("resetNextCronTime", async (request) => replyAnswer(await operations.hasten(gidOf(request)))),
-    post(
+    hot(
       "prepareWorkflow",
       async (request) => workflowAnswer(await operations.prepareWorkflow(bodyOf(request)), nowMs()),
       { refusalBody: workflowRefusalBody },

@@ -45,6 +45,7 @@ export function jsonRpcRoute(deps: JsonRpcDeps): Route {
     methods: ["POST"],
     path: "/api/json-rpc",
     name: "json-rpc",
+    hot: true,
     async handle(request) {
       let frame: unknown;
       try {

@@ -34,6 +34,8 @@ export interface Route {
   readonly doc?: RouteDoc;
   /** Not counted: the metrics page and probes would count themselves. */
   readonly uncounted?: boolean;
+  /** Asked often, by POST on a fixed path, and looks at the body alone: the front may serve it. */
+  readonly hot?: boolean;
 }
 
 /** A route for people and generators. Schemas are JSON Schema; the answers of tests are checked against them. */

@@ -10,11 +10,12 @@ import type { Log } from "../../ports/observer.js";
 import { invalid } from "../../wire/invalid.js";
 import type { InputLimits } from "../../wire/limits.js";
 import type { Arriving } from "../arriving.js";
-import { refusalOf } from "../failure.js";
 import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.js";
 import { takeBody } from "./body.js";
+import { createFront, type Front } from "./front/front.js";
 import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals.js";
 import type { HttpRequest, Route } from "./route.js";
+import { type Serve, serving } from "./serve.js";
 import { Waits } from "./waits.js";
 
 /** What a server relies on, whatever its routes are. */
@@ -39,6 +40,8 @@ export interface HttpSettings {
   readonly drainMs: number;
   /** Connections that may wait to be accepted; the kernel may allow fewer. With Node's 511 a burst gets resets. */
   readonly backlog: number;
+  /** Hot routes are served by our own reader of HTTP/1.1 (`front/`), everything else by the library; false: all. */
+  readonly front: boolean;
 }
 
 /** The settings of a server that is told nothing else. */
@@ -47,6 +50,7 @@ export const httpSettings: HttpSettings = {
   headerBytes: 16 * 1024,
   drainMs: 3_000,
   backlog: 4096,
+  front: true,
 };
 
 /** Where a server listens. */
@@ -71,7 +75,14 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
   const nowhere = deps.meter(unknownApi);
   const app = createApp(deps, nowhere);
   const waits = new Waits();
-  for (const route of routes) register(app, route, deps, waits);
+  const hot = new Map<string, Serve>();
+  for (const route of routes) {
+    const meter = route.uncounted ? uncounted : deps.meter(route.name);
+    const serve = serving(route, meter, deps);
+    register(app, route, meter, serve, waits);
+    if (route.hot) hot.set(route.path, serve);
+  }
+  const front = settings.front ? frontOf(app, hot, waits, deps) : undefined;
   app.setErrorHandler((error, request, reply) => {
     refuse(request, reply, refusalOfFramework(error, log), nowhere);
   });
@@ -91,6 +102,7 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
     },
     async close() {
       const cancel = clock.after(settings.drainMs, () => waits.close());
+      front?.stop();
       await app.close();
       cancel();
     },
@@ -102,6 +114,23 @@ const emptyBody = new Uint8Array();
 
 /** Label of requests that lead to no route. */
 const unknownApi = "unknown";
+const uncounted: ServedMeter = { served: () => undefined };
+
+/** How often connections are looked at whose requests do not arrive. */
+function checkMs({ requestTimeoutMs }: HttpSettings): number {
+  return Math.max(50, Math.min(1000, requestTimeoutMs / 4));
+}
+
+function frontOf(app: FastifyInstance, routes: ReadonlyMap<string, Serve>, waits: Waits, deps: HttpServerDeps): Front {
+  const { limits, settings, arriving, clock, log } = deps;
+  return createFront({
+    ...{ server: app.server, routes, waits, arriving, clock, log },
+    bodyBytes: limits.bodyBytes,
+    headerBytes: settings.headerBytes,
+    requestTimeoutMs: settings.requestTimeoutMs,
+    checkMs: checkMs(settings),
+  });
+}
 
 function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere: ServedMeter): FastifyInstance {
   const body = { bytesMax: limits.bodyBytes, arriving };
@@ -110,7 +139,7 @@ function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere:
     http: {
       maxHeaderSize: settings.headerBytes,
       headersTimeout: settings.requestTimeoutMs,
-      connectionsCheckingInterval: Math.max(50, Math.min(1000, settings.requestTimeoutMs / 4)),
+      connectionsCheckingInterval: checkMs(settings),
     },
     routerOptions: { maxParamLength: 4 * 3 * 128 }, // a gid or topic of 128 characters, percent-encoded
     exposeHeadRoutes: false,
@@ -136,23 +165,13 @@ function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere:
   return app;
 }
 
-function register(app: FastifyInstance, route: Route, deps: HttpServerDeps, waits: Waits): void {
-  const { log, clock, meter, arriving } = deps;
-  const { served }: ServedMeter = route.uncounted ? { served: () => undefined } : meter(route.name);
+function register(app: FastifyInstance, route: Route, meter: ServedMeter, serve: Serve, waits: Waits): void {
   app.route({
     method: [...route.methods],
     url: route.path,
-    config: { refusalBody: route.refusalBody, served } satisfies RouteConfig,
+    config: { refusalBody: route.refusalBody, served: meter.served } satisfies RouteConfig,
     async handler(request, reply) {
-      const startMs = clock.monotonicMs();
-      let answer: HttpAnswer;
-      try {
-        answer = await route.handle(requestOf(request, reply, waits));
-      } catch (error) {
-        answer = refusalAnswer(refusalOf(error, log), route.refusalBody);
-      }
-      arriving.change(-bodyOf(request).length);
-      served(answer.status < 400, clock.monotonicMs() - startMs, answer.status);
+      const answer = await serve(requestOf(request, reply, waits), () => checkQuery(request.raw.url ?? ""));
       send(reply, answer);
       return reply;
     },
@@ -160,7 +179,6 @@ function register(app: FastifyInstance, route: Route, deps: HttpServerDeps, wait
 }
 
 function requestOf(request: FastifyRequest, reply: FastifyReply, waits: Waits): HttpRequest {
-  checkQuery(request.raw.url ?? "");
   const query = request.query as Readonly<Record<string, string | readonly string[] | undefined>>;
   const params = request.params as Readonly<Record<string, string | undefined>>;
   return {

@@ -3,7 +3,6 @@
  * wait; what was accepted goes on (D1). Whether it was accepted is the call's own word: it says ONGOING as soon as its
  * signal is aborted. Of one that says nothing then, nobody knows whether it was recorded (S1).
  */
-import type { ServerResponse } from "node:http";
 import { type Reply, refused } from "../../core/input.js";
 
 /** What the server says when it stops before a request was acknowledged. */
@@ -12,15 +11,22 @@ const stopping: Reply = refused(
   "the server is stopping; whether this was accepted is not known, ask again with the same gid",
 );
 
+/** What ends when the client is gone: the library's response, or a socket of the front. */
+export interface Closing {
+  once(event: "close", listener: () => void): unknown;
+  off(event: "close", listener: () => void): unknown;
+}
+
+/** All waits of a server. */
 export class Waits {
   readonly #waiting = new Set<AbortController>();
 
   /** Makes a call whose signal is bound to the client's connection; once that is aborted the call is not waited for. */
-  async until(response: ServerResponse, call: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
+  async until(client: Closing, call: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
     const controller = new AbortController();
     const abort = () => controller.abort();
     this.#waiting.add(controller);
-    response.once("close", abort);
+    client.once("close", abort);
     const aborted = new Promise<Reply>((resolve) => {
       controller.signal.addEventListener("abort", () => setImmediate(resolve, stopping), { once: true });
     });
@@ -29,7 +35,7 @@ export class Waits {
       return controller.signal.aborted && reply.kind === "refused" ? { ...reply, retryAfterS: 1 } : reply;
     } finally {
       this.#waiting.delete(controller);
-      response.off("close", abort);
+      client.off("close", abort);
     }
   }
 

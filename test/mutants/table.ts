@@ -3,10 +3,11 @@
  */
 import { coreMutants } from "./core.js";
 import { durableMutants } from "./durable.js";
+import { frontMutants } from "./front.js";
 import type { Mutant } from "./mutant.js";
 
 /** Every break; `npm run mutants` applies them all. */
-export const mutants: readonly Mutant[] = [...coreMutants, ...durableMutants];
+export const mutants: readonly Mutant[] = [...coreMutants, ...durableMutants, ...frontMutants];
 
 /** Names of those that run in `npm test`. */
 export const smallSize: readonly string[] = ["intent not written", "digest not compared", "reply before commit"];

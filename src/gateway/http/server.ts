@@ -12,6 +12,7 @@ import type { InputLimits } from "../../wire/limits.js";
 import type { Arriving } from "../arriving.js";
 import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.js";
 import { takeBody } from "./body.js";
+import type { HotRoute } from "./front/connection.js";
 import { createFront, type Front } from "./front/front.js";
 import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals.js";
 import type { HttpRequest, Route } from "./route.js";
@@ -75,12 +76,12 @@ export function createHttpServer(routes: readonly Route[], deps: HttpServerDeps)
   const nowhere = deps.meter(unknownApi);
   const app = createApp(deps, nowhere);
   const waits = new Waits();
-  const hot = new Map<string, Serve>();
+  const hot = new Map<string, HotRoute>();
   for (const route of routes) {
     const meter = route.uncounted ? uncounted : deps.meter(route.name);
     const serve = serving(route, meter, deps);
     register(app, route, meter, serve, waits);
-    if (route.hot) hot.set(route.path, serve);
+    if (route.hot) hot.set(route.path, { serve, meter });
   }
   const front = settings.front ? frontOf(app, hot, waits, deps) : undefined;
   app.setErrorHandler((error, request, reply) => {
@@ -121,7 +122,12 @@ function checkMs({ requestTimeoutMs }: HttpSettings): number {
   return Math.max(50, Math.min(1000, requestTimeoutMs / 4));
 }
 
-function frontOf(app: FastifyInstance, routes: ReadonlyMap<string, Serve>, waits: Waits, deps: HttpServerDeps): Front {
+function frontOf(
+  app: FastifyInstance,
+  routes: ReadonlyMap<string, HotRoute>,
+  waits: Waits,
+  deps: HttpServerDeps,
+): Front {
   const { limits, settings, arriving, clock, log } = deps;
   return createFront({
     ...{ server: app.server, routes, waits, arriving, clock, log },

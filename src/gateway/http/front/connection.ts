@@ -1,10 +1,12 @@
 /**
  * One client's connection while the front serves it: one request at a time, each whole and alone. Whatever is not that
- * (an unknown path, an odd head, a large body, pipelining) makes the connection the library's for the rest of its life,
- * with every byte of requests that are not answered yet; so refusals have one implementation, and answers stay in order.
+ * (an unknown path, an odd head, a large body, pipelining) makes the connection the library's for the rest of its
+ * life, with every byte of requests that are not answered yet. So refusals have one implementation, and answers stay
+ * in order.
  */
 import type { Socket } from "node:net";
 import type { Reply } from "../../../core/input.js";
+import type { ServedMeter } from "../../../ports/meters.js";
 import type { HttpAnswer } from "../answer.js";
 import { refuseBareSocket } from "../refusals.js";
 import type { HttpRequest } from "../route.js";
@@ -18,9 +20,15 @@ export const requestBytesMax = 64 * 1024;
 /** A request in more pieces is the library's, too: each is an object, however few bytes it has. */
 export const piecesMax = 32;
 
+/** A route that the front serves. */
+export interface HotRoute {
+  readonly serve: Serve;
+  readonly meter: ServedMeter;
+}
+
 interface Begun {
   readonly head: Head;
-  readonly serve: Serve;
+  readonly route: HotRoute;
 }
 
 /** Lives until its socket closes or is handed over. */
@@ -44,7 +52,7 @@ export class Connection {
     socket.on("data", this.#read);
     socket.on("end", this.#end);
     socket.on("error", nothing); // 'close' follows
-    socket.on("close", this.#leave);
+    socket.on("close", this.#closed);
   }
 
   /** Ends a connection whose client is too slow, by the library's deadlines. */
@@ -94,8 +102,8 @@ export class Connection {
     const head = readHead(piece);
     if (head === undefined || head.bodyAt > this.#server.headerBytes) return undefined;
     if (head.length > this.#server.bodyBytes || head.bodyAt + head.length > requestBytesMax) return undefined;
-    const serve = this.#server.routes.get(head.path);
-    return serve && { head, serve };
+    const route = this.#server.routes.get(head.path);
+    return route && { head, route };
   }
 
   #count(bytes: number): boolean {
@@ -104,7 +112,7 @@ export class Connection {
     return this.#server.arriving.change(more);
   }
 
-  #ask({ head, serve }: Begun): void {
+  #ask({ head, route }: Begun): void {
     const whole = this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces);
     this.#begun = undefined;
     this.#pieces = [];
@@ -113,7 +121,7 @@ export class Connection {
     this.#state = "answering";
     const { waits } = this.#server;
     const request = new FrontRequest(whole.subarray(head.bodyAt), this.#socket, waits);
-    void serve(request).then(head.close ? this.#answerLast : this.#answer);
+    void route.serve(request).then(head.close ? this.#answerLast : this.#answer);
   }
 
   readonly #answer = (answer: HttpAnswer): void => {
@@ -151,6 +159,7 @@ export class Connection {
 
   #refuse(code: string): void {
     const socket = this.#socket;
+    this.#abandon();
     this.#leave();
     refuseBareSocket(Object.assign(new Error(code), { code }), socket);
     socket.destroySoon();
@@ -161,20 +170,31 @@ export class Connection {
     const socket = this.#socket;
     this.#leave();
     if (socket.destroyed || socket.readableEnded) return;
-    socket.off("data", this.#read).off("end", this.#end).off("close", this.#leave).off("error", nothing);
+    socket.off("data", this.#read).off("end", this.#end).off("close", this.#closed).off("error", nothing);
     socket.pause();
     socket.unshift(bytes);
     this.#server.toLibrary(socket);
     socket.resume();
   }
 
-  readonly #leave = (): void => {
+  readonly #closed = (): void => {
+    this.#abandon();
+    this.#leave();
+  };
+
+  /** A request of which the rest will not come counts as one that was refused. */
+  #abandon(): void {
+    if (this.#state === "gathering")
+      this.#begun?.route.meter.served(false, this.#server.clock.monotonicMs() - this.#sinceMs, 400);
+  }
+
+  #leave(): void {
     this.#server.arriving.change(-this.#counted);
     this.#counted = 0;
     this.#pieces = [];
     this.#state = "left";
     this.#server.left(this);
-  };
+  }
 }
 
 /** A request of a hot route: its path says everything but the body. */

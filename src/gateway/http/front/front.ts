@@ -10,10 +10,9 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../../ports/clock.js";
 import type { Log } from "../../../ports/observer.js";
 import type { Arriving } from "../../arriving.js";
-import type { Serve } from "../serve.js";
 import type { Waits } from "../waits.js";
 import { Answers } from "./answers.js";
-import { Connection } from "./connection.js";
+import { Connection, type HotRoute } from "./connection.js";
 
 /** Node keeps an idle connection this much longer than it tells clients. */
 const keepAliveMarginMs = 1000;
@@ -23,7 +22,7 @@ export interface FrontDeps {
   /** The library's server, not yet listening. */
   readonly server: Server;
   /** Hot routes by path, for POST. */
-  readonly routes: ReadonlyMap<string, Serve>;
+  readonly routes: ReadonlyMap<string, HotRoute>;
   readonly waits: Waits;
   readonly arriving: Arriving;
   readonly clock: Clock;

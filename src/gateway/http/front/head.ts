@@ -17,7 +17,7 @@ export interface Head {
   readonly close: boolean;
 }
 
-/** Longer heads are the library's. It also ignores all headers after the 1,000th: here are less than that (4 bytes each). */
+/** Longer heads are the library's. It ignores headers after the 1,000th; a head of this size has less (4 bytes each). */
 export const headBytesMax = 4000;
 
 const headPattern = /^POST (\/[!-~]*) HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n)+$/;
@@ -48,7 +48,7 @@ export function readHead(bytes: Buffer): Head | undefined {
         break;
       case "connection":
         if (connection !== undefined) return undefined;
-        connection = value.trimEnd().toLowerCase();
+        connection = value.toLowerCase();
         if (connection !== "keep-alive" && connection !== "close") return undefined;
         break;
       default:
@@ -61,5 +61,5 @@ export function readHead(bytes: Buffer): Head | undefined {
 
 /** A number in its only spelling. */
 function decimal(value: string): number | undefined {
-  return /^(?:0|[1-9]\d{0,8})[\t ]*$/.test(value) ? Number(value.trimEnd()) : undefined;
+  return /^(?:0|[1-9]\d{0,8})$/.test(value) ? Number(value) : undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * What it costs the coordinator's process to receive one `POST /api/dtmsvr/submit` and answer it: the library alone,
- * and our front before it, each in a process of its own. The route does nothing, so that only the receiving is measured.
+ * and our front before it, each in a process of its own. The route does nothing: only the receiving is measured.
  *
  *   npx tsx bench/gateway.ts [clients [seconds]]
  *

@@ -17,7 +17,7 @@ export interface Head {
   readonly close: boolean;
 }
 
-/** Longer heads are the library's. It ignores headers after the 1,000th; a head of this size has less (4 bytes each). */
+/** Longer heads are the library's. It ignores headers after the 1,000th; this has room for fewer (4 bytes each). */
 export const headBytesMax = 4000;
 
 const headPattern = /^POST (\/[!-~]*) HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*\r\n)+$/;

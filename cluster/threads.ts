@@ -69,8 +69,8 @@ export async function startThreads(
   const shared = new Shared(memory);
   log.info("threads", { engines });
   return {
-    employ: ({ log, observer }, landlord) =>
-      new Crew({ ...ports, channels, soon: setImmediate, shared, log, observer, landlord }),
+    employ: ({ log, observer, clock }, landlord) =>
+      new Crew({ ...ports, channels, soon: setImmediate, clock, shared, log, observer, landlord }),
     end: async () => void (await Promise.all(threads.map(({ worker }) => worker.terminate()))),
   };
 }

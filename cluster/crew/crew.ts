@@ -5,6 +5,7 @@
  */
 import { type Reply, type Request, refused } from "../../src/core/input.js";
 import { shardCount, shardOf } from "../../src/core/shard.js";
+import type { Clock } from "../../src/ports/clock.js";
 import type { ShardRow } from "../../src/ports/leases.js";
 import type { Log, Observer } from "../../src/ports/observer.js";
 import type { EngineStats, TargetState, Targets } from "../../src/ports/targets.js";
@@ -28,6 +29,7 @@ export interface CrewPorts {
   readonly channels: readonly Channel[];
   /** Runs a task after the events of this turn of the event loop. */
   readonly soon: (task: () => void) => void;
+  readonly clock: Pick<Clock, "after">;
   readonly shared: Shared;
   readonly log: Log;
   readonly observer: Observer;
@@ -58,7 +60,7 @@ export class Crew implements Workforce {
   constructor(ports: CrewPorts) {
     this.#ports = ports;
     this.#stats = ports.channels.map(() => noStats);
-    this.#talks = ports.channels.map((channel) => new Talk<Order, Report>(channel, ports.soon));
+    this.#talks = ports.channels.map((channel) => new Talk<Order, Report>(channel, ports.soon, ports.clock));
     for (const [i, talk] of this.#talks.entries()) talk.hear((report) => this.#heard(i, report));
   }
 

@@ -48,7 +48,7 @@ const statsMs = 100;
 /** Begins to work; resolves when it hears. Rejects when the store cannot be opened. */
 export async function startHand(ports: HandPorts, settings: EngineSettings): Promise<void> {
   const { shared, random } = ports;
-  const talk = new Talk<Report, Order>(ports.channel, ports.soon);
+  const talk = new Talk<Report, Order>(ports.channel, ports.soon, ports.clock);
   const clock = nodeClock(ports.clock, shared);
   const log = reportingLog(talk, ports.debug);
   const tenure = new Tenure(shared, clock, (shard, epoch) => {
@@ -209,12 +209,12 @@ function reportingLog(talk: Talk<Report, Order>, debug: boolean): Log {
 function reportingObserver(talk: Talk<Report, Order>, debug: boolean): Observer {
   return {
     finished: ({ type, status, createdAtMs, updatedAtMs, endedAtMs }) =>
-      talk.say({ kind: "finished", of: [type, status, createdAtMs, updatedAtMs, endedAtMs] }),
+      talk.mention({ kind: "finished", of: [type, status, createdAtMs, updatedAtMs, endedAtMs] }),
     called({ gid, type, branchId, op }, target, { outcome, detail, timedOut = false }, durationMs) {
       const said = debug ? detail : "";
-      talk.say({ kind: "called", of: [gid, type, branchId, op, target, outcome, said, timedOut, durationMs] });
+      talk.mention({ kind: "called", of: [gid, type, branchId, op, target, outcome, said, timedOut, durationMs] });
     },
-    flushed: (commits, durationMs) => talk.say({ kind: "flushed", commits, durationMs }),
+    flushed: (commits, durationMs) => talk.mention({ kind: "flushed", commits, durationMs }),
     lateAnswer: ({ gid, type, branchId, op }) => talk.say({ kind: "late", call: { gid, type, branchId, op } }),
     breaker: (target, open) => talk.say({ kind: "breaker", target, open }),
     stuck: (alert) => talk.say({ kind: "stuck", alert }),
@@ -226,7 +226,7 @@ function reportStats(engine: Engine, clock: Clock, talk: Talk<Report, Order>): v
   const look = () => {
     const stats: EngineStats = engine.stats();
     const text = Object.values(stats).join(" ");
-    if (text !== last) talk.say({ kind: "stats", stats });
+    if (text !== last) talk.mention({ kind: "stats", stats });
     last = text;
     clock.after(statsMs, look);
   };

@@ -6,6 +6,7 @@
 import { Packr } from "msgpackr";
 import type { Reply, Request } from "../../src/core/input.js";
 import type { Answer, Call } from "../../src/ports/caller.js";
+import type { Cancel, Clock } from "../../src/ports/clock.js";
 import type { ShardRow } from "../../src/ports/leases.js";
 import type { CallName, Ended, StuckBranch } from "../../src/ports/observer.js";
 import type { EngineStats, TargetState } from "../../src/ports/targets.js";
@@ -94,16 +95,24 @@ export interface Channel {
 
 const packr = new Packr({ useRecords: false, structuredClone: false, copyBuffers: true });
 
+/** Longest that something that is only mentioned waits for something said, milliseconds; and most of it. */
+const mentionMs = 50;
+const mentionsMax = 256;
+
 /** Says `Out`, hears `In`. */
 export class Talk<Out, In> {
   readonly #channel: Channel;
   readonly #soon: (task: () => void) => void;
+  readonly #clock: Pick<Clock, "after">;
   #said: Out[] = [];
+  #sendsSoon = false;
+  #cancel: Cancel | undefined;
 
   /** @param soon runs a task after the events of this turn of the event loop. */
-  constructor(channel: Channel, soon: (task: () => void) => void) {
+  constructor(channel: Channel, soon: (task: () => void) => void, clock: Pick<Clock, "after">) {
     this.#channel = channel;
     this.#soon = soon;
+    this.#clock = clock;
   }
 
   /** To be called once; what came before waits for it. */
@@ -114,11 +123,28 @@ export class Talk<Out, In> {
   }
 
   say(message: Out): void {
-    if (this.#said.push(message) === 1) this.#soon(() => this.#send());
+    this.#said.push(message);
+    this.#sendSoon();
+  }
+
+  /** Says it along with what is said next: nobody waits for it. */
+  mention(message: Out): void {
+    if (this.#said.push(message) >= mentionsMax) return this.#sendSoon();
+    this.#cancel ??= this.#clock.after(mentionMs, () => this.#send());
+  }
+
+  #sendSoon(): void {
+    if (this.#sendsSoon) return;
+    this.#sendsSoon = true;
+    this.#soon(() => this.#send());
   }
 
   #send(): void {
+    this.#sendsSoon = false;
+    this.#cancel?.();
+    this.#cancel = undefined;
     const said = this.#said;
+    if (said.length === 0) return;
     this.#said = [];
     this.#channel.send(new Uint8Array(packr.pack(said)));
   }

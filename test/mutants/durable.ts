@@ -8,6 +8,7 @@ const engine = "test/engine/engine.test.ts";
 const crashes = "test/scenarios/engine.test.ts";
 const stores = "test/conformance/store.test.ts";
 const barrier = "test/client/barrier/memory.test.ts";
+const xa = "test/client/db/xalost.test.ts";
 
 /** All breaks of engine, stores and barrier. */
 export const durableMutants: readonly Mutant[] = [
@@ -151,5 +152,45 @@ export const durableMutants: readonly Mutant[] = [
     replace: "const kept = batch.filter(() => true);",
     tests: ["test/mysql/doubt.test.ts"],
     rule: "writes nothing more of it",
+  },
+  {
+    name: "the database's word is taken for an XA commit",
+    file: "src/client/xa/branch.ts",
+    find: '  await database.finish(xidOf(delivery, database.xidBytesMax), "commit");\n',
+    replace: '  if (await database.finish(xidOf(delivery, database.xidBytesMax), "commit")) return;\n',
+    tests: [xa],
+    rule: "word for a commit",
+  },
+  {
+    name: "an XA branch that the database has forgotten is left alone",
+    file: "src/client/xa/branch.ts",
+    find: "(await database.undoLost?.(xid))",
+    replace: "xid === undefined",
+    tests: [xa],
+    rule: "the server has forgotten",
+  },
+  {
+    name: "an XA branch answers before its session has ended (MySQL)",
+    file: "src/client/xa/mysql2.ts",
+    find: "if (isPrepared) await goodbye(pool, connection).catch(() => undefined);",
+    replace: "isPrepared = false;",
+    tests: [xa],
+    rule: "only when the server has ended",
+  },
+  {
+    name: "XA guard rows of neighbours wait for each other (MySQL)",
+    file: "src/client/xa/mysql2.ts",
+    find: "    await rows.add(",
+    replace: "    if (reason !== undefined) await rows.add(",
+    tests: [xa],
+    rule: "the one behind it",
+  },
+  {
+    name: "a prepared XA branch's session may idle for hours (MySQL)",
+    file: "src/client/xa/mysql2.ts",
+    find: "`set session wait_timeout = ",
+    replace: "`set @unused = ",
+    tests: [xa],
+    rule: "gone without a word",
   },
 ];

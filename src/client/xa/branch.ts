@@ -5,7 +5,7 @@
 import { type Api, accepted } from "../api.js";
 import type { BarrierRow, BarrierRows } from "../barrier/core.js";
 import type { Delivery } from "../barrier/delivery.js";
-import { BarrierError, Failure, InvalidBranch, invalidInput } from "../errors.js";
+import { BarrierError, Failure, InvalidBranch, invalidInput, Ongoing } from "../errors.js";
 import type { StepFields } from "../global.js";
 import { type Route, route } from "../participant/route.js";
 
@@ -27,12 +27,20 @@ export interface XaDatabase<Tx> {
   /** Bytes an xid may have. */
   readonly xidBytesMax: number;
   begin(xid: string): Promise<XaSession<Tx>>;
-  /** Resolves to false if the database does not know the xid (any more). */
+  /**
+   * Resolves to false if the database does not know the xid (any more). True is the database's word; what became of the
+   * branch its guard row tells.
+   */
   finish(xid: string, op: "commit" | "rollback"): Promise<boolean>;
   /** Insert-ignores the row in a transaction of its own; resolves to the reason that is committed afterwards. */
   take(row: BarrierRow): Promise<string | undefined>;
-  /** Reason of a committed row. */
+  /** Reason of a committed row; may reject with `Ongoing` while a session or a prepared branch holds it. */
   reason(row: BarrierRow): Promise<string | undefined>;
+  /**
+   * For a database that may forget a prepared branch and go on holding its rows: rolls such a branch back. Resolves to
+   * false if a session has the xid, or it is prepared as it should be.
+   */
+  undoLost?(xid: string): Promise<boolean>;
   /** Xids of all branches that are prepared in this database, those of other programs among them. */
   prepared(): Promise<readonly string[]>;
 }
@@ -98,10 +106,13 @@ async function guarded<Tx, T>(session: XaSession<Tx>, delivery: Delivery, work: 
   }
 }
 
-/** An unknown xid is a success only if the guard row says that it was committed: it commits with the branch. */
+/**
+ * A success only if the guard row says so: it commits with the branch. Neither is an unknown xid proof of a branch that
+ * is lost, nor the database's yes of one that was committed (MariaDB says it of one whose session is just ending).
+ */
 async function commitPhase<Tx>(database: XaDatabase<Tx>, delivery: Delivery): Promise<void> {
   const { gid, branchId } = delivery.branch;
-  if (await database.finish(xidOf(delivery, database.xidBytesMax), "commit")) return;
+  await database.finish(xidOf(delivery, database.xidBytesMax), "commit");
   if ((await database.reason(rowOf(delivery, "action"))) === "action") return;
   throw new BarrierError(`the prepared branch ${gid}-${branchId} is lost: it was never committed and is not there`, {
     gid,
@@ -113,8 +124,14 @@ async function commitPhase<Tx>(database: XaDatabase<Tx>, delivery: Delivery): Pr
 /** The row is taken afterwards: while the branch is still open it holds the row, and the rollback is asked again. */
 async function rollbackPhase<Tx>(database: XaDatabase<Tx>, delivery: Delivery): Promise<void> {
   const { gid, branchId } = delivery.branch;
-  await database.finish(xidOf(delivery, database.xidBytesMax), "rollback");
-  if ((await database.take(rowOf(delivery, "rollback"))) === "rollback") return;
+  const xid = xidOf(delivery, database.xidBytesMax);
+  const take = () => database.take(rowOf(delivery, "rollback"));
+  await database.finish(xid, "rollback");
+  const reason = await take().catch(async (error: unknown) => {
+    if (error instanceof Ongoing && (await database.undoLost?.(xid))) return take();
+    throw error;
+  });
+  if (reason === "rollback") return;
   throw new BarrierError(`branch ${gid}-${branchId} was committed and cannot be rolled back`, { gid, branchId });
 }
 

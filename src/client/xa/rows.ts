@@ -1,5 +1,6 @@
 // The guard row of an XA branch: inserted in the branch's own transaction, which a second delivery must not wait for.
 
+import type { BarrierRow } from "../barrier/core.js";
 import type { SqlDialect, SqlLibrary } from "../barrier/sql.js";
 import { guardedRows, takeRow } from "../barrier/sqlrows.js";
 import type { XaDatabase, XaSession } from "./branch.js";
@@ -11,6 +12,8 @@ const waitSeconds = 2;
 export interface GuardRows<Tx> extends Pick<XaDatabase<Tx>, "take" | "reason"> {
   /** Rows of a session's transaction. */
   of(tx: Tx): XaSession<Tx>["rows"];
+  /** Insert-ignores a row in a transaction of its own. */
+  add(row: BarrierRow): Promise<void>;
 }
 
 /** Guard rows whose statements wait for another session of the branch for two seconds at most: then it is `Ongoing`. */
@@ -20,6 +23,10 @@ export function guardRows<Tx>(library: SqlLibrary<Tx>, dialect: SqlDialect): Gua
     of: (tx) => ({
       insertIgnore: (row) => guardedRows(dialect, rowsOf(tx), waitSeconds, (rows) => rows.insertIgnore(row)),
     }),
+    add: (row) =>
+      library.transaction(async (tx) => {
+        await guardedRows(dialect, rowsOf(tx), waitSeconds, (rows) => rows.insertIgnore(row));
+      }),
     take: (row) => takeRow(library, dialect, waitSeconds, row),
     reason: (key) =>
       library.transaction((tx) => guardedRows(dialect, rowsOf(tx), waitSeconds, (rows) => rows.reason(key))),

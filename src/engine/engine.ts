@@ -183,7 +183,7 @@ export class Engine implements Workforce {
     for (const shard of shards) this.#draining.add(shard);
     for (const actor of this.#actors.values()) if (shards.has(actor.shard)) actor.holdBack();
     await until(graceMs, (actor) => !actor.calling);
-    for (const shard of shards) this.#shut.add(shard);
+    for (const shard of shards) if (this.#draining.has(shard)) this.#shut.add(shard); // not lost meanwhile
     await until(1000, (actor) => !actor.busy);
   }
 

@@ -167,6 +167,24 @@ describe("hand-over", () => {
     await drained;
     expect(w.participants.calls.map(({ gid }) => gid)).toEqual(["first"]);
   });
+
+  it("serves a shard that was lost while it was being drained, when it is the node's again", async () => {
+    let epoch: number | undefined = 1;
+    const ownership = { epochOf: () => epoch, remainingMs: () => Number.POSITIVE_INFINITY, lost: () => {} };
+    const w = world({}, { ownership });
+    w.participants.scripts.set(a, () => new Promise(() => {}));
+    await w.ask("g", { kind: "submit", submission: saga([a]) });
+    const drained = w.engine.drain(new Set([shardOf("g")]), 500);
+    await w.clock.advance(100);
+    epoch = undefined;
+    w.engine.lost(new Set([shardOf("g")]));
+    await w.clock.advance(1000);
+    await drained;
+    epoch = 3;
+    w.engine.gained();
+    await w.clock.advance(10);
+    expect((await stateOf(w, "g")).status).toBe("submitted");
+  });
 });
 
 describe("isolation", () => {

@@ -89,11 +89,11 @@ export class Crew implements Workforce {
   }
 
   gained(): void {
-    this.#tellOwned(true);
+    this.#tellOwned();
   }
 
   raised(): void {
-    this.#tellOwned(false);
+    this.#tellOwned();
   }
 
   lost(gone: ReadonlySet<number>): void {
@@ -101,8 +101,12 @@ export class Crew implements Workforce {
   }
 
   leased(untilMs: number): void {
-    const { shared, format } = this.#ports;
+    const { shared, format, landlord } = this.#ports;
     shared.format = format();
+    if (shared.incarnation !== landlord.incarnation) {
+      shared.incarnation = landlord.incarnation;
+      this.#tellOwned(); // nothing yet
+    }
     shared.leaseUntilMs = untilMs;
   }
 
@@ -136,7 +140,7 @@ export class Crew implements Workforce {
     return parts.filter(({ shards }) => shards.length > 0);
   }
 
-  #tellOwned(fresh: boolean): void {
+  #tellOwned(): void {
     const { landlord } = this.#ports;
     const { incarnation } = landlord;
     for (const { talk, shards: part } of this.#parts(Array.from({ length: shardCount }, (_, shard) => shard))) {
@@ -144,7 +148,7 @@ export class Crew implements Workforce {
         const epoch = landlord.epochOf(shard);
         return epoch === undefined ? [] : [[shard, epoch] as const];
       });
-      talk.say({ kind: "owned", incarnation, epochs, fresh });
+      talk.say({ kind: "owned", incarnation, epochs });
     }
   }
 

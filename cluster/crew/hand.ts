@@ -45,8 +45,8 @@ export interface HandPorts {
 /** Figures are reported that often when they have changed, milliseconds. */
 const statsMs = 100;
 
-/** Begins to work; resolves when it hears. Rejects when the store cannot be opened. */
-export async function startHand(ports: HandPorts, settings: EngineSettings): Promise<void> {
+/** Begins to work; resolves when it hears, to what it may do. Rejects when the store cannot be opened. */
+export async function startHand(ports: HandPorts, settings: EngineSettings): Promise<Tenure> {
   const { shared, random } = ports;
   const talk = new Talk<Report, Order>(ports.channel, ports.soon, ports.clock);
   const clock = nodeClock(ports.clock, shared);
@@ -78,6 +78,7 @@ export async function startHand(ports: HandPorts, settings: EngineSettings): Pro
     }
     hand.carryOut(order);
   });
+  return tenure;
 }
 
 class Hand {
@@ -112,8 +113,7 @@ class Hand {
         return this.#reply(order.id, this.#engine.stored(order.gid));
       case "owned":
         this.#tenure.incarnation = order.incarnation;
-        this.#tenure.take(order.epochs);
-        if (order.fresh) this.#engine.gained();
+        if (this.#tenure.take(order.epochs)) this.#engine.gained();
         return;
       case "lost":
         this.#tenure.drop(order.shards);

@@ -24,12 +24,11 @@ export type Order =
   /** Nobody waits for that request any more. */
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "stored"; readonly id: number; readonly gid: string }
-  /** Shards of this engine that the node owns, with their epochs. `fresh`: some were not its own before. */
+  /** Shards of this engine that the node owns, with their epochs. */
   | {
       readonly kind: "owned";
       readonly incarnation: number;
       readonly epochs: readonly (readonly [shard: number, epoch: number])[];
-      readonly fresh: boolean;
     }
   | { readonly kind: "lost"; readonly shards: readonly number[] }
   | { readonly kind: "drain"; readonly id: number; readonly shards: readonly number[]; readonly graceMs: number }

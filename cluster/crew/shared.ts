@@ -3,7 +3,7 @@
  * has, and in which format is written. Written by the main thread only. Milliseconds are those of the monotonic clock,
  * which is one for all threads.
  */
-const [leaseUntil, ahead, format] = [0, 1, 2];
+const [leaseUntil, ahead, format, incarnation] = [0, 1, 2, 3];
 
 /** Whole microseconds: what is shared between threads must be read and written in one go. */
 const never = -(2n ** 62n);
@@ -18,8 +18,8 @@ export class Shared {
 
   /** Memory for all threads: no lease, no time, no format. */
   static make(): SharedArrayBuffer {
-    const memory = new SharedArrayBuffer(3 * BigInt64Array.BYTES_PER_ELEMENT);
-    new BigInt64Array(memory).set([never, never, 0n]);
+    const memory = new SharedArrayBuffer(4 * BigInt64Array.BYTES_PER_ELEMENT);
+    new BigInt64Array(memory).set([never, never, 0n, 0n]);
     return memory;
   }
 
@@ -30,6 +30,15 @@ export class Shared {
 
   set leaseUntilMs(ms: number) {
     Atomics.store(this.#cells, leaseUntil, toMicros(ms));
+  }
+
+  /** Whose lease it is: the node's incarnation. Set before the lease, read after it. */
+  get incarnation(): number {
+    return Number(Atomics.load(this.#cells, incarnation));
+  }
+
+  set incarnation(joined: number) {
+    Atomics.store(this.#cells, incarnation, BigInt(joined));
   }
 
   /** How far the store's time is ahead of the monotonic clock; `undefined` until the store has spoken. */

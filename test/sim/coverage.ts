@@ -52,6 +52,18 @@ const checks: readonly string[] = [
   ...["work taken up in time", "every node serves at the end", "others finish beside a poisoned one"],
 ];
 
+/** What the threads of a node with a crew say to one another, and what befalls them. */
+const crews: readonly string[] = [
+  ...["request", "cancel", "stored", "owned", "lost", "drain", "start", "close", "targets", "enlisted"].map(
+    (kind) => `order ${kind}`,
+  ),
+  ...["reply", "done", "targets", "fenced", "bumped", "enlist", "dismiss", "stats", "log"].map(
+    (kind) => `report ${kind}`,
+  ),
+  ...["finished", "called", "flushed", "late", "breaker", "stuck"].map((kind) => `report ${kind}`),
+  ...["node", "thread stalled", "several in one message", "targets listed", "dismissed", "enlisting failed"],
+];
+
 /** Names that must have been counted at least once over a large corpus. */
 export function expectedNames(): readonly string[] {
   return [
@@ -67,6 +79,7 @@ export function expectedNames(): readonly string[] {
     ...momentaryKinds.map((kind) => `hit: ${kind}`),
     ...faultKinds.flatMap((kind) => states.map((state) => `met: ${kind} × ${state}`)),
     ...checks.map((check) => `checked: ${check}`),
+    ...crews.map((what) => `crew: ${what}`),
     ...["journal", "late answer"].map((what) => `purge or late: ${what}`),
   ];
 }

@@ -24,6 +24,9 @@ export interface StorePath {
 /** What a process does to the world. */
 export type Deed = "statement" | "message" | "call" | "reply";
 
+/** Where code runs: a process, or one of its threads. */
+export type Place = Pick<Process, "name" | "run" | "does" | "clock" | "remote" | "random">;
+
 export class Process {
   readonly name: string;
   readonly #scheduler: Scheduler;
@@ -130,15 +133,21 @@ export class Process {
 
   /**
    * A statement at the store and its answer, each with its own way; either may be lost with the process. A large answer
-   * takes `largeMs` longer.
+   * takes `largeMs` longer, and is taken by `run`.
    */
-  remote<T>(path: StorePath, writes: boolean, work: () => Promise<T>, largeMs = 0): Promise<T> {
+  remote<T>(
+    path: StorePath,
+    writes: boolean,
+    work: () => Promise<T>,
+    largeMs = 0,
+    run: (task: () => void) => void = (task) => this.run(task),
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (!this.does("statement")) return;
       const generation = path.generation();
       const answer = (deliver: () => void) =>
         void this.#scheduler.after(path.latencyMs() + largeMs, () =>
-          this.run(() => (writes && path.generation() !== generation ? reject(inDoubt()) : deliver())),
+          run(() => (writes && path.generation() !== generation ? reject(inDoubt()) : deliver())),
         );
       this.#scheduler.after(path.latencyMs(), () => {
         const fate = path.generation() === generation ? path.fate(writes) : "away";

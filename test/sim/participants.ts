@@ -12,7 +12,7 @@ import {
 import { Duplicated } from "../../src/client/errors.js";
 import type { Answer, Call, Callers } from "../../src/ports/caller.js";
 import type { MomentaryKind } from "./faults.js";
-import type { Process } from "./machine.js";
+import type { Place } from "./machine.js";
 import type { Random } from "./random.js";
 import type { Scheduler } from "./scheduler.js";
 
@@ -81,7 +81,7 @@ export class Services {
   }
 
   /** The services as one process reaches them. */
-  callers(process: Process, { sent, epochOf, room, full }: Sender): Callers {
+  callers(process: Place, { sent, epochOf, room, full }: Sender): Callers {
     const settled = new Set<string>();
     const onWire = new Map<string, string>();
     const locations = new Map<string, { readonly origin: string; readonly target: string }>();
@@ -111,13 +111,13 @@ export class Services {
     };
   }
 
-  #judgeRoom({ name }: Process, origins: readonly string[], to: string, { perOrigin, perNode }: Sender["room"]): void {
+  #judgeRoom({ name }: Place, origins: readonly string[], to: string, { perOrigin, perNode }: Sender["room"]): void {
     const beside = origins.filter((origin) => origin === to).length;
     if (origins.length > perNode || beside > perOrigin)
       this.wasted.push(`S10: ${name} has ${origins.length} calls on the wire, ${beside} of them to one origin`);
   }
 
-  #exchange(process: Process, call: Call): Promise<Answer> {
+  #exchange(process: Place, call: Call): Promise<Answer> {
     return new Promise((resolve) => {
       const { nowMs } = this.#scheduler;
       let answered = false;

@@ -2,14 +2,14 @@
  * The shared store as one process reaches it: every statement goes over its path, and what the store takes is noted in
  * the ledger at the moment it takes it.
  */
-import type { Member } from "../../cluster/member.js";
+import type { Keeper } from "../../cluster/keeper.js";
 import { subscribersOf } from "../../src/engine/subscribers.js";
 import type { Leases } from "../../src/ports/leases.js";
 import type { Commit, Store, Verdict } from "../../src/ports/store.js";
 import type { KeyValues } from "../../src/ports/topics.js";
 import type { MemoryLeases } from "../../src/store/memory/leases.js";
 import type { MemoryStore } from "../../src/store/memory/memory.js";
-import { type Process, refusal, type StorePath } from "./machine.js";
+import { type Place, refusal, type StorePath } from "./machine.js";
 
 /** The shared store, and who is told of what it took. */
 export interface Shared {
@@ -27,12 +27,12 @@ export interface Shared {
 /** How much longer a read of many takes, milliseconds for each. */
 const pageMs = 2;
 
-/** The store port of a process. `begins` is told before a flush is sent. */
+/** The store port of a process. `owner` settles commits in doubt; `begins` is told before a flush is sent. */
 export function remoteStore(
-  process: Process,
+  process: Place,
   path: StorePath,
   shared: Shared,
-  member: () => Member,
+  owner: () => Pick<Keeper, "incarnation" | "bumped">,
   begins: () => void,
 ): Store {
   const { store, leases, poisoned } = shared;
@@ -54,7 +54,7 @@ export function remoteStore(
       });
     },
     settle: async (batch) => {
-      const { incarnation } = member().keeper;
+      const { incarnation } = owner();
       const { rows, verdicts } = await process.remote(path, true, async () => {
         const mine = [...new Set(batch.map(({ shard }) => shard))]
           .map((shard) => leases.row(shard)!)
@@ -66,7 +66,7 @@ export function remoteStore(
         for (const [i, commit] of again.entries()) shared.noted(process.name, commit, settled[i]!);
         return { rows: bumped, verdicts: settled };
       });
-      member().keeper.bumped(rows);
+      owner().bumped(rows);
       return verdicts;
     },
     load: (gids) => process.remote(path, false, () => store.load(gids), gids.length > 1 ? gids.length * pageMs : 0),
@@ -89,7 +89,7 @@ export function remoteStore(
 
 /** The leases port of a process. `givenUp`: shards that it has asked to be nobody's, with their epochs then. */
 export function remoteLeases(
-  process: Process,
+  process: Place,
   path: StorePath,
   { leases }: Shared,
   givenUp: Map<number, number>,
@@ -112,7 +112,7 @@ export function remoteLeases(
 }
 
 /** The key-values port of a process. */
-export function remoteKeyValues(process: Process, path: StorePath, { store, subscribed }: Shared): KeyValues {
+export function remoteKeyValues(process: Place, path: StorePath, { store, subscribed }: Shared): KeyValues {
   const read = <T>(work: () => Promise<T>) => process.remote(path, false, work);
   const write = <T>(work: () => Promise<T>) => process.remote(path, true, work);
   return {

@@ -62,6 +62,9 @@ const narrowness = {
 /** Whether commits that nobody waits for linger is drawn apart, so that the rest of a seed is as it was before. */
 const lingering = 0x10;
 
+/** So is whether nodes have their engines on threads of their own. */
+const crewing = 0x80;
+
 export async function simulate(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const random = new Random(seed);
   const spanMs = options.plain === undefined ? random.pick([3000, 6000, 12_000, 20_000]) : 10_000;
@@ -69,7 +72,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const narrow = options.plain === undefined && random.chance(0.25);
   const lingerMs = new Random(seed ^ lingering).pick([0, 2, 40]);
   const engine = { flush: { ...engineDefaults.flush, lingerMs }, ...(narrow && narrowness) };
-  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, engine };
+  const crews = options.plain === undefined ? drawCrews(seed) : undefined;
+  const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, engine, crews };
   const world = new World(random, settings);
   const drawn = drawFaults(random.fork(), spanMs);
   const faults = options.faults ?? drawn;
@@ -114,6 +118,12 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
     steps: world.scheduler.steps,
     story: world.trace.lines,
   };
+}
+
+/** Chance of its crews for one seed in three. */
+function drawCrews(seed: number): Random | undefined {
+  const random = new Random(seed ^ crewing);
+  return random.chance(1 / 3) ? random : undefined;
 }
 
 /** An operator who lets parked transactions go on, until none is parked: a late request may still park one. */

@@ -14,14 +14,16 @@ import { MemoryLeases } from "../../src/store/memory/leases.js";
 import { MemoryStore } from "../../src/store/memory/memory.js";
 import { settings as engineDefaults } from "../engine/harness.js";
 import { Coverage, states } from "./coverage.js";
+import { Crews, type Furnishing } from "./crew.js";
 import type { MomentaryKind } from "./faults.js";
 import { isFinal, Ledger } from "./ledger.js";
-import { Process } from "./machine.js";
+import { type Place, Process } from "./machine.js";
 import { Network } from "./network.js";
 import { Services } from "./participants.js";
 import { remoteKeyValues, remoteLeases, remoteStore, type Shared } from "./paths.js";
 import { plainSaga } from "./plain.js";
 import type { Random } from "./random.js";
+import { type Law, type Right, Rights } from "./rights.js";
 import { Scheduler } from "./scheduler.js";
 import { eventText, replyText } from "./texts.js";
 import { Trace } from "./trace.js";
@@ -36,6 +38,8 @@ const takeUpMs = 1500;
 
 export interface Node {
   readonly process: Process;
+  /** Where all but the engines run, if those have threads of their own. */
+  readonly main: Place;
   readonly member: Member;
   /** As the process reaches them. */
   readonly store: Store;
@@ -48,6 +52,8 @@ export interface WorldOptions {
   readonly journalMs: number;
   /** What differs from the engine of other tests. */
   readonly engine: Partial<EngineSettings>;
+  /** Chance of engines on threads of their own; without it no node has them. */
+  readonly crews: Random | undefined;
 }
 
 export class World {
@@ -73,12 +79,15 @@ export class World {
   readonly #random: Random;
   readonly #hub: MemoryHub;
   readonly #settings: EngineSettings;
+  readonly #law: Law;
+  readonly #crews: Crews | undefined;
+  #healed = false;
   /** Nothing has disturbed the cluster's ownership since. */
   #disturbedMs = startMs;
   #storeSkewMs = 0;
   #storeJumpedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(random: Random, { keepStory, journalMs, engine }: WorldOptions) {
+  constructor(random: Random, { keepStory, journalMs, engine, crews }: WorldOptions) {
     this.#random = random.fork();
     this.curious = random.fork();
     this.trace = new Trace(this.scheduler, keepStory);
@@ -94,6 +103,19 @@ export class World {
     const hit = (kind: MomentaryKind) => this.hit(kind);
     this.services = new Services(this.scheduler, random.fork(), hit);
     this.network = new Network(this.scheduler, random.fork(), hit, (end) => this.coverage.count(`doubt: ${end}`));
+    const { scheduler, coverage, violations, leases } = this;
+    this.#law = {
+      ...{ leases, coverage, violations },
+      storeNowMs: () => scheduler.nowMs + this.#storeSkewMs,
+      isJumping: () => scheduler.nowMs - this.#storeJumpedMs < takeOverMs,
+    };
+    this.#crews =
+      crews &&
+      new Crews(crews, {
+        ...{ scheduler, coverage, violations, settings: this.#settings },
+        disturb: (untilMs) => this.disturb(untilMs),
+        isHealed: () => this.#healed,
+      });
     this.#hub = new MemoryHub(this.scheduler.clock(), (from, to) => this.network.delivery(from, to));
   }
 
@@ -118,42 +140,36 @@ export class World {
     const path = this.network.pathOf(name);
     const shared = this.#shared();
     const bus = this.#hub.connect(name);
-    const clock = process.clock();
-    const store = remoteStore(
-      process,
+    const rights = new Rights(this.#law, name, () => member.keeper);
+    const furnishing: Furnishing = {
       path,
-      shared,
-      () => member,
-      () => {
-        this.#judgeLease(member, name, "flush");
-        this.#judgeTenure(member, name, givenUp);
-      },
+      store: (at, owner, right) => remoteStore(at, path, shared, owner, () => rights.judge("flush", right())),
+      keyValues: (at) => remoteKeyValues(at, path, shared),
+      callers: (at, right, { dispatch }) => this.#callers(at, rights, right, dispatch),
+    };
+    const staff = this.#crews?.draw(process, furnishing);
+    const main = staff?.main ?? process;
+    const store = furnishing.store(
+      main,
+      () => member.keeper,
+      () => member.keeper,
     );
-    const keyValues = remoteKeyValues(process, path, shared);
-    const givenUp = new Map<number, number>();
+    const keyValues = furnishing.keyValues(main);
     const member: Member = createMember(
       {
+        ...(staff && { employ: staff.employ }),
         store,
         keyValues,
-        leases: remoteLeases(process, path, shared, givenUp),
+        leases: remoteLeases(main, path, shared, rights.givenUp),
         bus: {
           ...bus,
-          send: (to, message) => process.does("message") && bus.send(to, message),
-          announce: (message) => void (process.does("message") && bus.announce(message)),
-          receive: (handler) => bus.receive((message) => process.run(() => handler(message))),
+          send: (to, message) => main.does("message") && bus.send(to, message),
+          announce: (message) => void (main.does("message") && bus.announce(message)),
+          receive: (handler) => bus.receive((message) => main.run(() => handler(message))),
         },
-        callers: this.services.callers(process, {
-          sent: (call) => {
-            this.#judgeLease(member, name, "call");
-            this.ledger.called(call, this.#ownsNow(member, call.gid));
-            this.#judgeTenure(member, name, givenUp);
-          },
-          epochOf: (gid) => member.keeper.epochOf(shardOf(gid)),
-          room: this.#settings.dispatch,
-          full: () => this.coverage.count("checked: no more calls than there may be"),
-        }),
-        clock,
-        random: () => process.random(),
+        callers: furnishing.callers(main, () => member.keeper, this.#settings),
+        clock: main.clock(),
+        random: () => main.random(),
         log: this.#log(name),
         observer: {
           finished: () => {},
@@ -168,10 +184,10 @@ export class World {
       { name, address: `http://${name}` },
       (why) => this.#fell(process, why),
     );
-    const node = { process, member, store, keyValues };
+    const node = { process, main, member, store, keyValues };
     this.nodes.set(name, node);
     this.say(`${name} starts`);
-    process.run(() => {
+    main.run(() => {
       member.start().catch(() => {
         process.crash(); // a process that cannot start ends, and is started again
         this.restart(name, node, 500);
@@ -186,7 +202,7 @@ export class World {
       const timeout = this.scheduler.after(timeoutMs, () => resolve(undefined));
       if (node === undefined) return;
       this.scheduler.after(random.between(0.2, 2), () =>
-        node.process.run(() => {
+        node.main.run(() => {
           void node.member.coordinator.handle(gid, request, signal).then((reply) => {
             if (!node.process.does("reply")) return;
             this.ledger.answered(gid, request, reply, own);
@@ -238,6 +254,7 @@ export class World {
   /** Ends every fault; dead nodes come back by their own events. */
   heal(): void {
     this.say("healing");
+    this.#healed = true;
     this.network.heal();
     this.services.heal();
     for (const { process } of this.nodes.values()) process.heal();
@@ -324,28 +341,16 @@ export class World {
     });
   }
 
-  #ownsNow(member: Member, gid: string): boolean {
-    const shard = shardOf(gid);
-    return member.keeper.epochOf(shard) === this.leases.epochOf(shard);
-  }
-
-  /** S2: an epoch that a node has given up is over for it, whatever became of the statement; looked at at each deed. */
-  #judgeTenure({ keeper }: Member, name: string, givenUp: ReadonlyMap<number, number>): void {
-    for (const [shard, epoch] of givenUp) {
-      this.coverage.count("checked: no epoch is used after it was given up");
-      if (keeper.epochOf(shard) === epoch)
-        this.violations.push(`S2: ${name} works again under epoch ${epoch} of shard ${shard}, which it had given up`);
-    }
-  }
-
-  /** Neither call nor flush begins after the lease is over (reliability 3.4 and 5.5), by the store's own clock. */
-  #judgeLease({ keeper }: Member, name: string, deed: "call" | "flush"): void {
-    const row = this.leases.node(name);
-    this.coverage.count("checked: call and flush within the lease");
-    const nowMs = this.scheduler.nowMs + this.#storeSkewMs;
-    if (row?.incarnation !== keeper.incarnation || row.leaseUntilMs >= nowMs) return;
-    if (this.scheduler.nowMs - this.#storeJumpedMs < takeOverMs) return; // a jump forward ends leases that nobody sees
-    this.violations.push(`LEASE: ${name} begins a ${deed} ${nowMs - row.leaseUntilMs} ms too late`);
+  #callers(at: Place, rights: Rights, right: () => Right, room: EngineSettings["dispatch"]) {
+    return this.services.callers(at, {
+      sent: (call) => {
+        rights.judge("call", right());
+        this.ledger.called(call, rights.owns(shardOf(call.gid), right()));
+      },
+      epochOf: (gid) => right().epochOf(shardOf(gid)),
+      room,
+      full: () => this.coverage.count("checked: no more calls than there may be"),
+    });
   }
 
   #shared(): Shared {

@@ -35,7 +35,7 @@ export function sendProvided(provider: HeaderProvider, call: Call, signal: Abort
     const go = (given: Call["headers"]) => {
       if (limit.isOver) return;
       const headers = joinHeaders(call.headers, readHeaders(given, inputLimits, "headers of the provider") ?? {});
-      const timeoutMs = Math.max(1, call.timeoutMs - (performance.now() - startedMs));
+      const timeoutMs = Math.max(1, Math.ceil(call.timeoutMs - (performance.now() - startedMs)));
       void send({ ...call, headers, timeoutMs }, signal).then((answer) => limit.settle(answer));
     };
     if (limit.isOver) return;

@@ -81,7 +81,7 @@ export {
   toGrpc,
   toHttp,
 } from "./result.js";
-export type { Saga, SagaOptions, SagaOrder } from "./saga.js";
+export type { EarlierSteps, Saga, SagaOptions, SagaOrder } from "./saga.js";
 export type { SagaStep, TccStep, XaStep } from "./step.js";
 export type { Tcc } from "./tcc.js";
 export type { Activity, Telemetry } from "./telemetry.js";

@@ -25,6 +25,33 @@ export interface SagaOptions extends GlobalOptions {
 /** For each step (0-based) the steps that must have succeeded before; they must come earlier. */
 export type SagaOrder = Readonly<Record<number, readonly number[]>>;
 
+/**
+ * What an order may be that is written out: each step waits for earlier ones only, as far as the compiler can tell. An
+ * order that is computed, and steps from 100 on, are checked by `submit`, as is that the steps exist.
+ */
+export type EarlierSteps<Order extends SagaOrder> = {
+  readonly [Step in keyof Order]: Order[Step] extends readonly (infer Before)[]
+    ? number extends Before
+      ? Order[Step]
+      : readonly Below<Step>[]
+    : never;
+};
+
+/** The union of 0 … N - 1, nothing where N is no position; any number where the compiler does not know N. */
+type Below<N, Counted extends readonly number[] = []> = string extends N
+  ? number
+  : number extends N
+    ? number
+    : N extends number
+      ? `${N}` extends `-${string}` | `${string}.${string}`
+        ? never
+        : `${N}` extends `${infer _1}${infer _2}${infer _3}${infer _More}`
+          ? number
+          : N extends Counted["length"]
+            ? Counted[number]
+            : Below<N, readonly [...Counted, Counted["length"]]>
+      : never;
+
 /** Steps a transaction may have. */
 const stepsMax = 1_000;
 
@@ -35,7 +62,7 @@ export interface Saga {
   step<In>(step: SagaStep<In>, payload: NoInfer<In>): Saga;
   step(step: SagaStep<undefined>): Saga;
   /** Runs steps side by side, as far as `order` allows; without it all at once. */
-  parallel(order?: SagaOrder): Saga;
+  parallel<const Order extends SagaOrder>(order?: Order & EarlierSteps<Order>): Saga;
   /**
    * Resolves when the saga is accepted, with `wait` when it is over or the time is up. A failed saga is a state, no
    * error.
@@ -69,9 +96,9 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
       steps.push({ action, compensate, ...stepFields(step), payload: sent });
       return it;
     },
-    parallel(wanted = {}) {
+    parallel(wanted?: SagaOrder) {
       assertOpen();
-      order = wanted;
+      order = wanted ?? {};
       return it;
     },
     submit: () =>

@@ -10,6 +10,7 @@ import {
   type Endpoint,
   Failure,
   readIdentity,
+  type SagaOrder,
   type SagaStep,
   TandemError,
   workflow,
@@ -125,7 +126,7 @@ const mistakes: Readonly<Record<string, Mistake>> = {
         .saga()
         .step(step)
         .step(step)
-        .parallel({ 0: [1] })
+        .parallel({ 0: [1] } as SagaOrder)
         .submit(),
     ...{ code: "DTX_INVALID_INPUT", says: /order 0: \[1\]/, hint: /earlier/ },
   },

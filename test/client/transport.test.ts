@@ -1,7 +1,7 @@
 // The client when the coordinator is away, slow or says no; and input that never leaves the process.
 import { describe, expect, it } from "vitest";
 import type { ApiAnswer, Endpoint, Operation } from "../../src/client/api.js";
-import { createClient, Failure, newGid, Rejected, TandemError } from "../../src/client/index.js";
+import { createClient, Failure, newGid, Rejected, type SagaOrder, TandemError } from "../../src/client/index.js";
 
 type Answerer = (operation: Operation, body: Readonly<Record<string, unknown>>, call: number) => ApiAnswer | Error;
 
@@ -165,7 +165,7 @@ describe("what cannot be right is refused before anything is sent", () => {
           .saga()
           .step(step)
           .step(step)
-          .parallel({ 0: [1] })
+          .parallel({ 0: [1] } as SagaOrder)
           .submit(),
       /order 0/,
     ],

@@ -56,6 +56,30 @@ describe("headers of one step", () => {
     expect(tokens(other)).toEqual(["action 01 one t", "action 02 all t"]);
   });
 
+  it("C-PIT-12: go with a call over JSON-RPC, beside the frame", async () => {
+    const gid = fresh();
+    const frame = (way: string) => ({
+      action: `${busi.http}/${way}?method=pay`,
+      compensate: `${busi.http}/undo?method=un`,
+    });
+    const steps = [{ ...frame("yes"), headers: { "x-token": "one" } }, frame("fail")];
+    await post("submit", {
+      gid,
+      trans_type: "saga",
+      protocol: "json-rpc",
+      steps,
+      branch_headers: common,
+      payloads: ["{}", "{}"],
+    });
+    await node.until(gid, "failed");
+    expect(tokens(gid)).toEqual([
+      ...["action 01 one t", "action 02 all t", "compensate 02 all t", "compensate 01 one t"],
+    ]);
+    const seen = busi.received.filter((call) => call.gid === gid);
+    expect(seen.map(({ protocol }) => protocol)).toEqual(seen.map(() => "json-rpc"));
+    expect(seen.map(({ body }) => /token/i.test(body))).toEqual(seen.map(() => false));
+  });
+
   it("C-PIT-12: go with a registered branch's confirm, cancel, commit or rollback", async () => {
     for (const [trans_type, end, op] of [
       ["tcc", "submit", "confirm"],

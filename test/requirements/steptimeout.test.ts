@@ -62,6 +62,18 @@ describe("the timeout of one step", () => {
     await untilGivenUp(gid).toEqual(["compensate 01 1000"]);
   });
 
+  it("C-PIT-10: counts for a call over JSON-RPC", async () => {
+    const [gid, busi] = [fresh(), await startOwn()];
+    const steps = [
+      { action: `${busi.http}/hang?method=pay`, compensate: "", request_timeout: 1 },
+      { action: `${busi.http}/hang?method=pay`, compensate: "" },
+    ];
+    const whole = { protocol: "json-rpc", request_timeout: 2, concurrent: true, custom_data: '{"concurrent":true}' };
+    await post("submit", { ...whole, gid, trans_type: "saga", steps, payloads: ["{}", "{}"] });
+    await untilGivenUp(gid).toEqual(["action 01 1000", "action 02 2000"]);
+    expect(busi.received.map(({ protocol }) => protocol)).toEqual(["json-rpc", "json-rpc"]);
+  });
+
   it.for([
     ["tcc", "submit", "confirm"],
     ["tcc", "abort", "cancel"],

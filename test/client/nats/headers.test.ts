@@ -56,7 +56,9 @@ function xaBranch(): Route {
   };
 }
 
-const routes = [noting("/do"), noting("/undo"), noting("/refuse", true), xaBranch()];
+const silence = new Promise<void>(() => {});
+const hang = route("/hang", () => silence);
+const routes = [noting("/do"), noting("/undo"), noting("/refuse", true), xaBranch(), hang];
 
 describe("headers of a step", () => {
   const http = createServer(tandemRoutes(routes));
@@ -88,7 +90,12 @@ describe("headers of a step", () => {
       headers: (call) => provider?.(call) ?? {},
     });
     const participants = [grpcCalls(), ...(bus ? [natsCalls(bus)] : [])];
-    client = createClient({ endpoints: [coordinator.endpoint], address: "http://127.0.0.1:9", participants });
+    client = createClient({
+      endpoints: [coordinator.endpoint],
+      address: "http://127.0.0.1:9",
+      participants,
+      callTimeout: "50s",
+    });
   });
   afterAll(async () => {
     await client.close();
@@ -106,6 +113,10 @@ describe("headers of a step", () => {
   const at = (protocol: string, path: string) => {
     const base = bases.get(protocol) ?? "";
     return base + (protocol === "NATS" ? path.replace("/", ".") : path);
+  };
+  const lastErrors = async (gid: string) => {
+    const { body } = await client.api.call("query", { gid });
+    return (body.branches as readonly { readonly last_error?: string }[]).map(({ last_error }) => last_error);
   };
   const headers = { "x-tenant": "t", "X-Token": "of all" };
   const own = (token: string) => ({ headers: { "x-token": token } });
@@ -157,6 +168,22 @@ describe("headers of a step", () => {
       ]);
     });
 
+    it("go beside its timeout, after which a call of it is given up", async () => {
+      const gid = `timeout-${protocol}`;
+      const step = (timeout?: "1s") => ({ action: at(protocol, "/hang"), compensate: "", ...(timeout && { timeout }) });
+      await client.saga({ gid, requestTimeout: "2s" }).step(step("1s"), {}).step(step(), {}).parallel().submit();
+      const given = async () => (await lastErrors(gid)).filter((_, i) => i % 2 === 1);
+      const wanted = [1, 2].map((s) => expect.stringMatching(new RegExp(`no (answer|reply) within ${s}000 ms$`)));
+      await expect.poll(given, { timeout: 10_000 }).toEqual(wanted);
+      const branch = { try: at(protocol, "/hang"), confirm: at(protocol, "/do"), cancel: at(protocol, "/do") };
+      const startedMs = performance.now();
+      const tried = client.tcc({}, (tcc) => tcc.call({ ...branch, timeout: "1s" }, {}));
+      await expect(tried).rejects.toMatchObject({ code: "DTX_UNREACHABLE" });
+      // Far below the client's own timeout for calls.
+      expect(performance.now() - startedMs).toBeLessThan(20_000);
+      await expect.poll(() => seen.map(({ what }) => what), { timeout: 10_000 }).toEqual(["cancel 01"]);
+    });
+
     it("of the coordinator's operator beat all others, and know what they are for", async () => {
       const asked: string[] = [];
       provider = async ({ gid, op, branchId, url, payload }) => {
@@ -189,11 +216,7 @@ describe("headers of a step", () => {
     const gid = `unprovided-${how.replaceAll(" ", "-")}`;
     const saga = client.saga({ gid, wait: "10s" }).step({ action: at("HTTP", "/do"), compensate: "" }, {});
     const ended = saga.submit();
-    const lastError = async () => {
-      const { body } = await client.api.call("query", { gid });
-      return (body.branches as readonly { readonly last_error?: string }[] | undefined)?.[1]?.last_error;
-    };
-    await expect.poll(lastError, { timeout: 5_000 }).toMatch(why);
+    await expect.poll(() => lastErrors(gid), { timeout: 5_000 }).toContainEqual(expect.stringMatching(why));
     expect(seen).toEqual([]);
     provider = undefined;
     expect(await ended).toMatchObject({ status: "succeeded" });
@@ -208,11 +231,7 @@ describe("headers of a step", () => {
       .saga(options)
       .step({ action: at("HTTP", "/do"), compensate: "" }, {})
       .submit();
-    const lastError = async () => {
-      const { body } = await client.api.call("query", { gid });
-      return (body.branches as readonly { readonly last_error?: string }[] | undefined)?.[1]?.last_error;
-    };
-    await expect.poll(lastError, { timeout: 5_000 }).toBe("no answer within 1000 ms");
+    await expect.poll(() => lastErrors(gid), { timeout: 5_000 }).toContain("no answer within 1000 ms");
     provider = undefined;
     await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(1);
   });

@@ -12,8 +12,10 @@ import {
   createClient,
   defineStep,
   defineTccStep,
+  type EarlierSteps,
   type GlobalState,
   type Saga,
+  type SagaOrder,
   type SagaStep,
   type StandardSchema,
   type TccStep,
@@ -66,6 +68,38 @@ describe("types of steps", () => {
     expectTypeOf<Parameters<typeof saga.step<Order>>>().toEqualTypeOf<[step: SagaStep<Order>, payload: Order]>();
     expectTypeOf(step).not.toExtend<SagaStep<string>>();
     expectTypeOf(saga.submit).returns.toEqualTypeOf<Promise<GlobalState>>();
+  });
+});
+
+describe("types of a saga's order", () => {
+  const saga = {} as Saga;
+  type Fits<Order extends SagaOrder> = Order extends EarlierSteps<Order> ? true : false;
+
+  it("let a step wait for earlier ones, and no other be written", () => {
+    expectTypeOf(saga.parallel).toBeCallableWith();
+    expectTypeOf(saga.parallel).toBeCallableWith({});
+    expectTypeOf(() => saga.parallel({ 1: [0], 2: [], 12: [0, 11], 99: [98] })).returns.toEqualTypeOf<Saga>();
+    expectTypeOf<Fits<{ 1: [0]; 12: [0, 11]; 99: [98] }>>().toEqualTypeOf<true>();
+    expectTypeOf<Fits<{ 0: [] }>>().toEqualTypeOf<true>();
+    expectTypeOf<Fits<{ 0: [1] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 1: [1] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 1: [0]; 2: [0, 3] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 2: [-1] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 2: [0.5] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 1.5: [0] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ [-1]: [0] }>>().toEqualTypeOf<false>();
+    expectTypeOf<Fits<{ 1: ["0"] } & SagaOrder>>().toEqualTypeOf<false>();
+  });
+
+  it("take one that is computed, which is checked when it is submitted", () => {
+    const computed = Object.fromEntries([3, 4].map((step) => [step, [step - 1]]));
+    expectTypeOf(() => saga.parallel(computed)).returns.toEqualTypeOf<Saga>();
+    expectTypeOf(() => saga.parallel({} as SagaOrder)).returns.toEqualTypeOf<Saga>();
+    const before = [0, 1].map((step) => step);
+    expectTypeOf(() => saga.parallel({ 2: before })).returns.toEqualTypeOf<Saga>();
+    expectTypeOf(() => saga.parallel({ 1000: [999] })).returns.toEqualTypeOf<Saga>();
+    const wanted = before.length > 1 ? ({ 1: [0] } as const) : undefined;
+    expectTypeOf(() => saga.parallel(wanted)).returns.toEqualTypeOf<Saga>();
   });
 });
 

@@ -94,7 +94,7 @@ export async function crewNode(over: Partial<EngineSettings> = {}): Promise<Crew
     );
   }
   const crew = new Crew({
-    ...{ channels, soon, shared: new Shared(memory), format: () => 2, ownAddresses: () => ["n:1"] },
+    ...{ channels, soon, clock, shared: new Shared(memory), format: () => 2, ownAddresses: () => ["n:1"] },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
     observer: {
       finished: ({ type, status }) => void heard.push(`finished ${type} ${status}`),

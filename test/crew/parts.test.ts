@@ -8,7 +8,7 @@ import { Shared } from "../../cluster/crew/shared.js";
 import { joinStats, joinTargets, noStats } from "../../cluster/crew/sums.js";
 import { Tenure } from "../../cluster/crew/tenure.js";
 import type { EngineStats, TargetState } from "../../src/ports/targets.js";
-import { settings } from "../engine/harness.js";
+import { settings, virtualClock } from "../engine/harness.js";
 
 function tenure(nowMs = 0) {
   const fenced: string[] = [];
@@ -186,7 +186,8 @@ describe("the talk between threads", () => {
     const turn = () => {
       for (const task of tasks.splice(0)) task();
     };
-    return { sent, turn, talk: new Talk<Said, Said>(channel, (task) => tasks.push(task)) };
+    const clock = virtualClock();
+    return { sent, turn, clock, talk: new Talk<Said, Said>(channel, (task) => tasks.push(task), clock) };
   }
 
   it("brings everything in order, and what is said in one turn in one message", () => {
@@ -202,6 +203,35 @@ describe("the talk between threads", () => {
     turn();
     expect(sent).toHaveLength(2);
     expect(heard).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it("takes what is only mentioned along with what is said next, in order", async () => {
+    const { sent, turn, clock, talk } = pair();
+    const heard: number[] = [];
+    talk.hear(({ n }) => heard.push(n));
+    talk.mention({ n: 0 });
+    turn();
+    expect(sent).toHaveLength(0);
+    talk.say({ n: 1 });
+    talk.mention({ n: 2 });
+    turn();
+    await clock.advance(1000);
+    expect(heard).toEqual([0, 1, 2]);
+    expect(sent).toHaveLength(1);
+  });
+
+  it("brings what is only mentioned all the same when nothing else is said, or when it is much", async () => {
+    const { sent, turn, clock, talk } = pair();
+    const heard: number[] = [];
+    talk.hear(({ n }) => heard.push(n));
+    talk.mention({ n: 0 });
+    await clock.advance(60);
+    expect(heard).toEqual([0]);
+    for (let n = 1; n <= 300; n++) talk.mention({ n });
+    turn();
+    expect(heard).toHaveLength(301);
+    await clock.advance(60);
+    expect(sent).toHaveLength(2);
   });
 
   it("does not lose what is said while something is heard", () => {

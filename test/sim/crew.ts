@@ -92,7 +92,7 @@ export class Crews {
       main,
       employ: ({ log, observer }, landlord) => {
         const crew = new Crew({
-          ...{ channels, log, observer, landlord, ownAddresses: () => ["n.sim:1"], format: () => 1 },
+          ...{ channels, clock, log, observer, landlord, ownAddresses: () => ["n.sim:1"], format: () => 1 },
           soon: (task) => void clock.after(0, task),
           shared: new Memory(memory),
           enlist: () => main.remote(furnishing.path, true, async () => {}),

@@ -3,7 +3,9 @@
  * library alone does the same, where that can be told.
  */
 import { once } from "node:events";
+import { request as httpRequest } from "node:http";
 import { connect, type Socket } from "node:net";
+import { request as undiciRequest } from "undici";
 import { afterEach, describe, expect, it } from "vitest";
 import { piecesMax, requestBytesMax } from "../../../src/gateway/http/front/connection.js";
 import { patient } from "../harness.js";
@@ -107,6 +109,32 @@ describe.each([["the front", true] as const, ["the library alone", false] as con
 });
 
 describe("the front", () => {
+  it("serves what common clients send", async () => {
+    const server = await open(true);
+    const url = `http://127.0.0.1:${server.port}/hot/echo`;
+    const [method, headers, body] = ["POST", { "content-type": "application/json" }, '{"gid":"ü"}'] as const;
+    const seen = `"bytes":${Buffer.byteLength(body)},`;
+    expect(await (await fetch(url, { method, headers, body })).text()).toContain(seen);
+    expect(await (await undiciRequest(url, { method, headers, body })).body.text()).toContain(seen);
+    for (const agent of [undefined, false] as const) {
+      const asked = httpRequest(url, { method, headers, ...(agent === false && { agent }) });
+      asked.end(body);
+      const [answer] = (await once(asked, "response")) as [AsyncIterable<Buffer>];
+      let text = "";
+      for await (const bytes of answer) text += bytes.toString();
+      expect(text).toContain(seen);
+    }
+    const go = "User-Agent: Go-http-client/1.1\r\nAccept-Encoding: gzip\r\n";
+    const python = "User-Agent: python-requests/2.32.3\r\nAccept: */*\r\nConnection: keep-alive\r\n";
+    const curl = "User-Agent: curl/8.5.0\r\nAccept: */*\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    for (const lines of [go, python, curl]) {
+      const { socket, statuses } = client(server);
+      socket.write(request("/hot/echo", "{}", lines));
+      await expect.poll(statuses, patient).toEqual(["200"]);
+    }
+    expect([server.asked.length, server.library()]).toEqual([7, 0]);
+  });
+
   it("serves a request in many pieces, up to a number of them and of bytes; the library the others", async () => {
     const server = await open(true);
     for (const [pieces, bytes, byLibrary] of [

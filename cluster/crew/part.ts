@@ -7,9 +7,10 @@ import type { EngineSettings } from "../../src/engine/services.js";
 /** The settings of engine number `engine` of `engines`. Only the first removes what is finished. */
 export function partOf(settings: EngineSettings, engine: number, engines: number): EngineSettings {
   const part = (limit: number) => Math.max(1, Math.floor(limit / engines) + (engine < limit % engines ? 1 : 0));
-  const { dispatch } = settings;
+  const { dispatch, flush } = settings;
   return {
     ...settings,
+    flush: { ...flush, lingerMs: flush.lingerMs * engines }, // the next flush comes as much later
     residentMax: part(settings.residentMax),
     residentBytesMax: part(settings.residentBytesMax),
     activeMax: part(settings.activeMax),

@@ -107,8 +107,11 @@ export async function toHttp(handler: () => unknown, unexpected?: (error: unknow
   }
 }
 
-/** The handler's work is done, and perhaps committed: its repeat will be answered without the value. */
-function answerOf(value: unknown): HttpAnswer {
+/**
+ * The 200 answer for what a handler returned; throws DTX_INVALID_INPUT if it is no JSON. The handler's work is done,
+ * and perhaps committed: its repeat will be answered without the value.
+ */
+export function answerOf(value: unknown): HttpAnswer {
   try {
     return successAnswer(value);
   } catch (cause) {

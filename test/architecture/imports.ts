@@ -101,6 +101,8 @@ const drivers: Readonly<Record<string, readonly string[]>> = {
   express: ["src/client"],
   "@opentelemetry/api": ["src/client/opentelemetry"],
   hono: ["src/client"],
+  "@nestjs/common": ["src/client"],
+  rxjs: ["src/client"],
   pino: ["src/log", "src/node", "src/cli", "cluster/node"],
   "prom-client": ["src/metrics", "src/node", "src/gateway"],
   commander: ["src/cli"],

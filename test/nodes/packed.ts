@@ -20,7 +20,7 @@ function newcomersProgram(): string {
 /** Entries that `package.json` promises, as a program imports them; those whose peers the folder lacks are left out. */
 function promised(): readonly string[] {
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object };
-  const withPeers = new Set(["./grpc", "./opentelemetry"]);
+  const withPeers = new Set(["./grpc", "./nest", "./opentelemetry"]);
   return Object.keys(exports).flatMap((path) => (withPeers.has(path) ? [] : [`tandem${path.slice(1)}`]));
 }
 

@@ -8,6 +8,7 @@ import { clientEntries } from "./entries.js";
 const wanted: Readonly<Record<string, readonly string[]>> = {
   "tandem/grpc": ["@grpc/grpc-js"],
   "tandem/nats": ["nats"],
+  "tandem/nest": ["@nestjs/common", "rxjs"],
   "tandem/opentelemetry": ["@opentelemetry/api"],
   "tandem/xa/mysql2": ["mysql2/promise"],
 };

@@ -3,6 +3,7 @@
 
 import type Libsql from "libsql";
 import { describe, expectTypeOf, it } from "vitest";
+import type { Delivery } from "../../../src/client/barrier/delivery.js";
 import { type MemoryTx, memoryBarrier } from "../../../src/client/barrier/memory.js";
 import type { SqlTx } from "../../../src/client/barrier/sql.js";
 import type { SqliteBarrier, SqliteDatabase, sqliteBarrier } from "../../../src/client/barrier/sqlite.js";
@@ -23,6 +24,7 @@ import {
   type Workflows,
   workflow,
 } from "../../../src/client/index.js";
+import { DtxDelivery, DtxStep } from "../../../src/client/participant/nest.js";
 
 interface Order {
   readonly sku: string;
@@ -153,6 +155,14 @@ declare class BetterStatement<B extends unknown[], R> {
   run(...params: B): { changes: number; lastInsertRowid: number | bigint };
   all(...params: B): R[];
 }
+
+describe("types of steps in Nest", () => {
+  it("are decorators, and hand over a delivery that a guard takes", () => {
+    expectTypeOf(DtxStep).returns.toEqualTypeOf<MethodDecorator>();
+    expectTypeOf(DtxDelivery).returns.toEqualTypeOf<ParameterDecorator>();
+    expectTypeOf<Delivery>().toExtend<Parameters<typeof guard.run>[0]>();
+  });
+});
 
 describe("types of barriers and ends", () => {
   it("take the connections of SQLite's drivers, and hand business code the same", () => {

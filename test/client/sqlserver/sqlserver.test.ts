@@ -65,9 +65,9 @@ describe("barrier on the stand-in for SQL Server", () => {
     },
   }));
   describe("that remembers", () => {
-    const open = () => sqlServerBarrier(server.pool, { table: "other.barrier", remember: true });
-    beforeAll(() => open().migrate());
-    rememberConformance(open);
+    const remembering = sqlServerBarrier(server.pool, { table: "other.barrier", remember: true });
+    beforeAll(() => remembering.migrate());
+    rememberConformance(() => remembering);
   });
 
   it("leaves no row of its trial", () => {

@@ -126,12 +126,27 @@ async function told(setup: Setup, plan: Plan, run: Run, seed: number): Promise<A
   }
   const faults =
     [...least].map(([number, fault]) => `${fault} (exchange ${number + 1})`).join(", ") || "no fault at all";
-  const story = worst.story.map((line, index) => `  ${index + 1}. ${line}`).join("\n");
+  const story = shown(worst.story.map((line, index) => `  ${index + 1}. ${line}`)).join("\n");
   const { error } = worst.problem ?? { error: undefined };
   const message = `not atomic with ${faults}: ${messageOf(error)}
 ${story}
   (seed ${seed})`;
   return new AtomicityError(message, worst.story, error);
+}
+
+/** Lines of a story that its error's message has at most, and how many of those are its last. */
+const [linesMax, lastLines] = [60, 10];
+
+/** A call that is repeated for ever makes a story of thousands of lines: its beginning and its end say it all. */
+function shown(lines: readonly string[]): readonly string[] {
+  if (lines.length <= linesMax) return lines;
+  const first = linesMax - lastLines - 1;
+  const left = lines.length - first - lastLines;
+  return [
+    ...lines.slice(0, first),
+    `  … ${left} lines like these, see the error's story …`,
+    ...lines.slice(-lastLines),
+  ];
 }
 
 /**

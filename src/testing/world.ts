@@ -19,8 +19,11 @@ import { type Answered, Network, type Plan } from "./network.js";
 /** Base URL under which a scenario's routes are reached by coordinator and initiator. */
 export const participantUrl = "http://participant.test";
 
-/** Timers fired in one run before it counts as endless; a year of retries at the capped interval needs fewer. */
-const timersMax = 20_000;
+/**
+ * Timers fired in one run before it counts as endless. Runs that end need a few dozen; this is a week of retries at the
+ * capped interval. Higher means that a participant that never answers yes is found late: every timer is a call.
+ */
+const timersMax = 2_000;
 
 /** Milliseconds, at least, that are waited without any timer to move to. */
 const idlesMax = 2_000;

@@ -15,6 +15,7 @@ import {
 } from "../../../src/client/index.js";
 import { xaRoute } from "../../../src/client/xa/index.js";
 import {
+  type AtomicityError,
   type Ended,
   expectAtomic,
   type MemoryTx,
@@ -230,6 +231,20 @@ describe("expectAtomic", patience, () => {
     const error = await expectAtomic(() => sagaStage(naive)).catch((thrown: Error) => thrown);
     expect((error as Error).message.split("\n")[0]).toMatch(/^not atomic with answer lost \(exchange 2\): money/);
     expect((error as Error).message).toContain("action of 01 at /debit: answered 200, but the answer is lost");
+  });
+
+  it("tells an endless story by its beginning and its end", async () => {
+    keptDelivery.clear();
+    const endless = wrong["a delivery kept for longer than a delivery"]!;
+    const error = await expectAtomic(() => sagaStage(endless)).catch((thrown: AtomicityError) => thrown);
+    const { message, story } = error as AtomicityError;
+    expect(message).toContain("not atomic with no fault at all: the scenario waits for something that never comes");
+    expect(story.length).toBeGreaterThan(500);
+    const lines = message.split("\n");
+    expect(lines).toHaveLength(62);
+    expect(lines[1]).toBe(`  1. ${story[0]}`);
+    expect(lines[50]).toBe(`  … ${story.length - 59} lines like these, see the error's story …`);
+    expect(lines[60]).toBe(`  ${story.length}. ${story.at(-1)}`);
   });
 
   it("has nothing against a tcc whose participants use the barrier", async () => {

@@ -252,10 +252,12 @@ describe("the end", () => {
     answersLater(node);
     const asked = [even, odd].map((gid) => node.crew.handle(gid, submit(true)));
     await node.clock.advance(50);
+    node.store.load = () => new Promise(() => {});
+    const reading = node.crew.stored(even);
     const closed = node.crew.close(100);
     const late = node.crew.handle(gidOf(0, 5), submit());
     await meanwhile(node, closed);
-    const replies = await meanwhile(node, Promise.all([...asked, late, node.crew.handle(odd, submit())]), 10);
+    const replies = await meanwhile(node, Promise.all([...asked, reading, late, node.crew.handle(odd, submit())]), 10);
     for (const reply of replies) expect(reply).toMatchObject({ kind: "refused", code: "UNAVAILABLE" });
     expect(await meanwhile(node, node.crew.stored(odd), 10)).toMatchObject({ code: "UNAVAILABLE" });
     expect(await meanwhile(node, Promise.resolve(node.crew.targets.list()), 10)).toEqual([]);

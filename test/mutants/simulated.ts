@@ -3,6 +3,7 @@
  * broken then. The defects that the simulation has found are planted again.
  */
 import type { Planted } from "../sim/pool.js";
+import { crew } from "./simulatedcrew.js";
 import { found } from "./simulatedfound.js";
 
 /** One break. `find` stands exactly once in the file. */
@@ -370,5 +371,6 @@ export const simulatedMutants: readonly SimulatedMutant[] = [
   ...stores,
   ...cluster,
   ...participants,
+  ...crew,
   ...found,
 ];

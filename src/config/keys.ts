@@ -110,7 +110,7 @@ const times = {
 };
 
 const threads = {
-  Threads: integer(0, 64, 0, {
+  Threads: integer(0, 16, 0, {
     flag: "--threads",
     about:
       "Threads that work on transactions of a mysql:// store; 1 = the main thread alone, 0 = as the machine's cores suggest.",

@@ -1,5 +1,5 @@
 /**
- * Breaks of a crew: what an engine on a thread of its own may do, and what it and the node's main thread owe each other.
+ * Breaks of a crew: what an engine on a thread of its own may do, and what it and the main thread owe each other.
  */
 import type { Mutant } from "./mutant.js";
 

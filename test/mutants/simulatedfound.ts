@@ -87,5 +87,6 @@ export const found: readonly SimulatedMutant[] = [
     find: "this.#nextId = Math.floor(random() * firstIdMax);",
     replace: "this.#nextId = Math.floor(random() * 0) + 1;",
     rules: ["S1", "S9", "wait"],
+    seeds: [1724],
   },
 ];

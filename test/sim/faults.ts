@@ -17,6 +17,7 @@ export const faultKinds = [
   "cutBusOneWay",
   "lossyBus",
   "cutStore",
+  "isolate",
   "storeSlow",
   "storeDown",
   "storeRestart",
@@ -36,6 +37,10 @@ export const momentaryKinds = [
   "messageLost",
   "messageDoubled",
   "messageCut",
+  "callCut",
+  "answerCut",
+  "requestCut",
+  "replyCut",
   "callLost",
   "callDoubled",
   "answerLost",
@@ -72,21 +77,39 @@ export interface Fault {
   readonly other: number;
 }
 
+/** Drawn apart, so that the rest of a seed is as it was before there was this fault. */
+const drawnApart: ReadonlySet<FaultKind> = new Set(["isolate"]);
+const drawnTogether = faultKinds.filter((kind) => !drawnApart.has(kind));
+
+/** In every fourth run a node is cut off from everything at once, once or twice. */
+export function drawIsolations(random: Random, spanMs: number): readonly Fault[] {
+  if (!random.chance(0.25)) return [];
+  return Array.from({ length: 1 + random.below(2) }, () => drawFault(random, ["isolate"], spanMs));
+}
+
 /** Faults over `spanMs`. Each seed has kinds of its own, so that some runs are all of one trouble. */
 export function drawFaults(random: Random, spanMs: number): readonly Fault[] {
-  const kinds = faultKinds.filter(() => random.chance(0.4));
-  if (kinds.length === 0) kinds.push(random.pick(faultKinds));
+  const kinds = drawnTogether.filter(() => random.chance(0.4));
+  if (kinds.length === 0) kinds.push(random.pick(drawnTogether));
   const quiet = random.chance(0.15); // but for a death, so that it can be seen how soon others take over
   if (quiet) kinds.splice(0, kinds.length, "crash");
   const count = quiet ? 1 + random.below(2) : 2 + random.below(Math.max(2, Math.round(spanMs / 1200)));
-  const faults = Array.from({ length: count }, () => ({
+  return inOrder(Array.from({ length: count }, () => drawFault(random, kinds, spanMs)));
+}
+
+/** By their times. */
+export function inOrder(faults: readonly Fault[]): readonly Fault[] {
+  return [...faults].sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawFault(random: Random, kinds: readonly FaultKind[], spanMs: number): Fault {
+  return {
     kind: random.pick(kinds),
     atMs: Math.round(random.between(200, spanMs)),
     lengthMs: Math.round(drawLength(random)),
     place: random.below(1000),
     other: random.below(1000),
-  }));
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  };
 }
 
 function drawLength(random: Random): number {

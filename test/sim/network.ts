@@ -24,6 +24,10 @@ export class Network {
   /** `from to` → until when. */
   readonly cuts = new Map<string, number>();
   readonly storeCuts = new Map<string, number>();
+  /** Nodes that reach nobody and are reached by nobody: neither bus nor store, participants nor clients. */
+  readonly #isolated = new Map<string, number>();
+  /** How often each was: what is under way at the store then is in doubt. */
+  readonly #isolations = new Map<string, number>();
   /** Of these nodes every other statement is lost. */
   readonly storePoor = new Map<string, number>();
   readonly #scheduler: Scheduler;
@@ -49,6 +53,17 @@ export class Network {
     this.cuts.clear();
     this.storeCuts.clear();
     this.storePoor.clear();
+    this.#isolated.clear();
+  }
+
+  /** Cuts one node off from everything at once. */
+  isolate(name: string, untilMs: number): void {
+    this.#isolated.set(name, untilMs);
+    this.#isolations.set(name, (this.#isolations.get(name) ?? 0) + 1);
+  }
+
+  isIsolated(name: string): boolean {
+    return (this.#isolated.get(name) ?? 0) > this.#scheduler.nowMs;
   }
 
   /** All connections break; what was under way is in doubt. */
@@ -67,7 +82,7 @@ export class Network {
         return this.#random.between(0.2, 1.5) + slow;
       },
       fate: (writes) => this.#fate(name, writes),
-      generation: () => this.#generation,
+      generation: () => this.#generation + (this.#isolations.get(name) ?? 0),
     };
   }
 
@@ -75,7 +90,8 @@ export class Network {
   delivery(from: string, to: string): readonly number[] {
     const { nowMs } = this.#scheduler;
     const random = this.#random;
-    if ((this.cuts.get(`${from} ${to}`) ?? 0) > nowMs) {
+    const isApart = from !== to && (this.isIsolated(from) || this.isIsolated(to));
+    if (isApart || (this.cuts.get(`${from} ${to}`) ?? 0) > nowMs) {
       this.#hit("messageCut");
       return [];
     }
@@ -100,7 +116,7 @@ export class Network {
       this.#hit("statementPoor");
       return "away";
     }
-    if ((this.storeCuts.get(name) ?? 0) > nowMs) {
+    if (this.isIsolated(name) || (this.storeCuts.get(name) ?? 0) > nowMs) {
       this.#hit("statementCut");
       return "away";
     }

@@ -38,6 +38,8 @@ export interface Sender {
   epochOf(gid: string): number | undefined;
   /** Most calls on its wire at a time: to one origin, to all (S10). */
   readonly room: { readonly perOrigin: number; readonly perNode: number };
+  /** Whether nothing of it reaches anybody now, nor anything it. */
+  cut(): boolean;
   /** Has as many on the wire as it may. */
   full(): void;
 }
@@ -81,7 +83,7 @@ export class Services {
   }
 
   /** The services as one process reaches them. */
-  callers(process: Place, { sent, epochOf, room, full }: Sender): Callers {
+  callers(process: Place, { sent, epochOf, room, full, cut }: Sender): Callers {
     const settled = new Set<string>();
     const onWire = new Map<string, string>();
     const locations = new Map<string, { readonly origin: string; readonly target: string }>();
@@ -102,7 +104,7 @@ export class Services {
         onWire.set(key, originOf(call.url));
         if (onWire.size > room.perOrigin) this.#judgeRoom(process, [...onWire.values()], originOf(call.url), room);
         if (onWire.size === room.perNode) full();
-        const answer = await this.#exchange(process, call);
+        const answer = await this.#exchange(process, call, cut);
         onWire.delete(key);
         if (answer.outcome === "success" && call.branchId !== "00") settled.add(key);
         return answer;
@@ -117,7 +119,7 @@ export class Services {
       this.wasted.push(`S10: ${name} has ${origins.length} calls on the wire, ${beside} of them to one origin`);
   }
 
-  #exchange(process: Place, call: Call): Promise<Answer> {
+  #exchange(process: Place, call: Call, cut: () => boolean): Promise<Answer> {
     return new Promise((resolve) => {
       const { nowMs } = this.#scheduler;
       let answered = false;
@@ -139,10 +141,12 @@ export class Services {
       const times = this.#random.chance(flaky ? 0.2 : 0.02) ? 0 : this.#random.chance(flaky ? 0.3 : 0.03) ? 2 : 1;
       if (times === 0) this.#hit("callLost");
       if (times === 2) this.#hit("callDoubled");
+      if (cut()) return this.#hit("callCut");
       for (let i = 0; i < times; i++)
         this.#scheduler.after(this.#random.between(0.2, flaky ? 400 : 4) + slow, () => {
           void this.#perform(call).then((value) => {
             if (this.#random.chance(flaky ? 0.2 : 0.02)) this.#hit("answerLost");
+            else if (cut()) this.#hit("answerCut");
             else answer(value, this.#random.between(0.2, flaky ? 3000 : 4));
           });
         });

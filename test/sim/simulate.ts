@@ -9,7 +9,7 @@ import type { EngineSettings } from "../../src/engine/services.js";
 import { settings as engineDefaults } from "../engine/harness.js";
 import { judge, judgeQueues, judgeRivals, judgeStore } from "./checks.js";
 import { Client } from "./clients.js";
-import { drawFaults, type Fault } from "./faults.js";
+import { drawFaults, drawIsolations, type Fault, inOrder } from "./faults.js";
 import { isFinal } from "./ledger.js";
 import { Editor, operate } from "./operators.js";
 import { Random } from "./random.js";
@@ -59,8 +59,9 @@ const narrowness = {
   residentMax: 12,
 } satisfies Partial<EngineSettings>;
 
-/** Whether commits that nobody waits for linger is drawn apart, so that the rest of a seed is as it was before. */
+/** What is drawn apart, so that the rest of a seed is as it was before: how long commits linger, who is isolated. */
 const lingering = 0x10;
+const isolating = 0x32;
 
 /** So is whether nodes have their engines on threads of their own. */
 const crewing = 0x80;
@@ -75,7 +76,8 @@ export async function simulate(seed: number, options: RunOptions = {}): Promise<
   const crews = options.plain === undefined ? drawCrews(seed) : undefined;
   const settings = { keepStory: options.story === true, journalMs: purges ? 5000 : 3_600_000, engine, crews };
   const world = new World(random, settings);
-  const drawn = drawFaults(random.fork(), spanMs);
+  const isolations = drawIsolations(new Random(seed ^ isolating), spanMs);
+  const drawn = inOrder([...drawFaults(random.fork(), spanMs), ...isolations]);
   const faults = options.faults ?? drawn;
   const nodes = random.pick([1, 2, 3, 3, 3, 4]);
   for (let i = 0; i < nodes; i++) world.boot(`n${i}`);

@@ -14,7 +14,7 @@ const harmless: ReadonlySet<FaultKind> = new Set([
 ]);
 
 /** With these, half of the time, the node's way to the store is poor until some time after their end. */
-const poorAfter: ReadonlySet<FaultKind> = new Set(["pause", "cutStore", "leaveAndJoin", "join"]);
+const poorAfter: ReadonlySet<FaultKind> = new Set(["pause", "cutStore", "isolate", "leaveAndJoin", "join"]);
 const poorMs = 2000;
 
 /** Lets a fault happen now. */
@@ -64,6 +64,10 @@ function onNode(world: World, fault: Fault, name: string, node: Node): boolean {
       return true;
     case "leaveAndJoin":
       if (runs) leave(world, name, node, fault.lengthMs);
+      return true;
+    case "isolate":
+      if (runs) world.met("isolate", name);
+      world.network.isolate(name, endOf(world, fault));
       return true;
     case "cutStore":
       if (runs) world.met("cutStore", name);

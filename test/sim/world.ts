@@ -201,10 +201,13 @@ export class World {
     return new Promise<Reply | undefined>((resolve) => {
       const timeout = this.scheduler.after(timeoutMs, () => resolve(undefined));
       if (node === undefined) return;
-      this.scheduler.after(random.between(0.2, 2), () =>
+      const { name } = node.process;
+      this.scheduler.after(random.between(0.2, 2), () => {
+        if (this.network.isIsolated(name)) return this.hit("requestCut");
         node.main.run(() => {
           void node.member.coordinator.handle(gid, request, signal).then((reply) => {
             if (!node.process.does("reply")) return;
+            if (this.network.isIsolated(name)) return this.hit("replyCut");
             this.ledger.answered(gid, request, reply, own);
             this.say(`${node.process.name} replies ${gid} ${request.kind} ${replyText(reply)}`);
             this.scheduler.after(random.between(0.2, 2), () => {
@@ -212,8 +215,8 @@ export class World {
               resolve(reply);
             });
           });
-        }),
-      );
+        });
+      });
     });
   }
 
@@ -349,6 +352,7 @@ export class World {
       },
       epochOf: (gid) => right().epochOf(shardOf(gid)),
       room,
+      cut: () => this.network.isIsolated(at.name),
       full: () => this.coverage.count("checked: no more calls than there may be"),
     });
   }

@@ -2,6 +2,7 @@
  * Puts the simulation to the test: each break is planted into its bundle, and seeds run until one names the rule.
  */
 import { runSeeds } from "../sim/pool.js";
+import { keptOrSeed } from "../sim/schedule.js";
 import type { SimulatedMutant } from "./simulated.js";
 
 /** Seeds that a break may survive; a run that hangs counts as one that breaks L1. */
@@ -16,9 +17,9 @@ export interface Noticed {
   readonly by: string;
 }
 
-/** Runs its own seeds, then 1, 2, … against one break. */
+/** Runs its own seeds, as they were kept, then 1, 2, … against one break. */
 export async function putToTest(mutant: SimulatedMutant, workers: number): Promise<Noticed> {
-  const left = [...(mutant.seeds ?? []), ...Array.from({ length: seedsMax }, (_, i) => i + 1)];
+  const left = [...(mutant.seeds ?? []).map(keptOrSeed), ...Array.from({ length: seedsMax }, (_, i) => i + 1)];
   const killers: { readonly seed: number; readonly by: string }[] = [];
   const others: { readonly seed: number; readonly by: string }[] = [];
   await runSeeds(

@@ -5,6 +5,7 @@
  * --from N --seeds M | --minutes T   which seeds
  * --workers W, --nice                on how many cores, and whether others go first
  * --faults 0,3 --only 1,4 --story    replays one seed with a part of its faults and transactions
+ * --schedule FILE                    replays a run that was kept (test/sim/schedules)
  * --plain N                          N two-branch sagas a seed instead of its business: measures speed
  */
 import { createHash } from "node:crypto";
@@ -13,6 +14,7 @@ import { parseArgs } from "node:util";
 import { Coverage } from "./coverage.js";
 import { faultText } from "./faults.js";
 import { runSeeds } from "./pool.js";
+import { optionsOf, readSchedule, type Schedule } from "./schedule.js";
 import { shrink } from "./shrink.js";
 import { type RunResult, simulate } from "./simulate.js";
 import type { Report } from "./worker.js";
@@ -35,6 +37,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     story: { type: "boolean", default: false },
     plain: { type: "string" },
+    schedule: { type: "string" },
   },
 });
 
@@ -45,12 +48,13 @@ function replay(seed: number, faults: readonly number[], only: readonly number[]
   return `npm run sim -- --from ${seed} --seeds 1 --faults ${faults.join(",")} --only ${only.join(",")} --story`;
 }
 
-/** Runs one seed here and tells all about it. */
-async function one(seed: number): Promise<number> {
+/** Runs one seed here, or what was kept of it, and tells all about it. */
+async function one(seed: number, schedule: Schedule | undefined): Promise<number> {
   const chosen = numbers(values.faults);
   const only = numbers(values.only);
-  const { faults } = await simulate(seed, { only: [] });
+  const faults = schedule?.faults ?? (await simulate(seed, { only: [] })).faults;
   const result = await simulate(seed, {
+    ...(schedule !== undefined && optionsOf(schedule)),
     faults: chosen === undefined ? faults : chosen.flatMap((i) => faults[i] ?? []),
     ...(only !== undefined && { only }),
     story: true,
@@ -83,6 +87,9 @@ async function tell(report: Report): Promise<void> {
   for (const violation of result.violations) say(`  *** ${violation}`);
   for (const line of excerpt(result)) say(`  ${line}`);
   say(`  replay: ${replay(report.seed, faults, transactions)}`);
+  const why = result.violations[0] ?? "";
+  const kept: Schedule = { why, seed: report.seed, faults: result.faults, only: transactions };
+  say(`  to keep it, as test/sim/schedules/${report.seed}.json: ${JSON.stringify(kept)}`);
 }
 
 /** The same for every run over the same seeds, however they were spread over the workers. */
@@ -163,5 +170,6 @@ async function many(): Promise<number> {
   return failed.length === 0 && !tooFew ? 0 : 1;
 }
 
-const single = values.story || values.faults !== undefined || values.only !== undefined;
-process.exitCode = single ? await one(Number(values.from)) : await many();
+const schedule = values.schedule === undefined ? undefined : readSchedule(values.schedule);
+const single = values.story || values.faults !== undefined || values.only !== undefined || schedule !== undefined;
+process.exitCode = single ? await one(schedule?.seed ?? Number(values.from), schedule) : await many();

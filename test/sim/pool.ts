@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { optionsOf, type Schedule } from "./schedule.js";
 import type { RunOptions } from "./simulate.js";
 import type { Order, Report } from "./worker.js";
 
@@ -34,9 +35,9 @@ export interface PoolOptions {
   readonly longestMs: number;
 }
 
-/** Runs seeds from `next` until it gives none; every report is told at once. Stops early when `told` says so. */
+/** Runs seeds and kept runs from `next` until it gives none; all reports are told. Stops early when `told` says so. */
 export async function runSeeds(
-  next: () => number | undefined,
+  next: () => number | Schedule | undefined,
   told: (report: Report) => "go on" | "stop",
   options: PoolOptions,
 ): Promise<void> {
@@ -49,8 +50,9 @@ export async function runSeeds(
     let stopped = false;
     const work = async () => {
       let child = start(bundle, options, children);
-      for (let seed = next(); seed !== undefined && !stopped; seed = next()) {
-        const report = await ask(child, { seed, options: options.run }, options.longestMs);
+      for (let run = next(); run !== undefined && !stopped; run = next()) {
+        const [seed, its] = typeof run === "number" ? [run, {}] : [run.seed, optionsOf(run)];
+        const report = await ask(child, { seed, options: { ...options.run, ...its } }, options.longestMs);
         if (report.hash === "") {
           child.kill("SIGKILL");
           child = start(bundle, options, children);

@@ -109,8 +109,8 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** Waits for a condition, turn by turn. */
 export async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !holds(); await turn())
-    if (Date.now() > deadline) throw new Error(`not within 20 s: ${what}`);
+  for (const deadline = Date.now() + 10_000; !holds(); await turn())
+    if (Date.now() > deadline) throw new Error(`not within 10 s: ${what}`);
 }
 
 /**

@@ -132,13 +132,15 @@ export function failover(
 /** No owner now, overloaded, or a proxy without a backend: another endpoint, or a little later, will do. */
 const awaySoon = new Set([429, 502, 503, 504]);
 
+const maybeArrived = "It may have arrived: ask query, or repeat with the same gid";
+
 function unreachable(endpoints: readonly Endpoint[], operation: Operation, body: ApiBody, cause: unknown): TandemError {
   const where = endpoints.map(({ address }) => address).join(", ");
   const gid = typeof body.gid === "string" ? body.gid : undefined;
   return new TandemError("DTX_UNREACHABLE", `no coordinator answered ${operation} at ${where}: ${reasonOf(cause)}`, {
     cause,
     gid,
-    hint: gid === undefined ? "is the address right?" : "it may have arrived: ask query, or repeat with the same gid",
+    hint: `does a coordinator run there (npx tandem serve)?${gid === undefined ? "" : ` ${maybeArrived}`}`,
   });
 }
 
@@ -169,7 +171,10 @@ export class Rejected extends TandemError {
 
   constructor(operation: Operation, answer: ApiAnswer, gid?: string) {
     const said = String(answer.body.message ?? answer.body.dtm_result ?? "without a reason");
-    super("DTX_REJECTED", `the coordinator answered ${operation} with ${answer.status}: ${said}`, { gid });
+    super("DTX_REJECTED", `the coordinator answered ${operation} with ${answer.status}: ${said}`, {
+      gid,
+      ...(answer.status === 404 && { hint: 'is this a coordinator? An endpoint is its address, "http://host:36789"' }),
+    });
     this.status = answer.status;
   }
 }

@@ -30,7 +30,8 @@ export type GlobalState =
   | { readonly gid: string; readonly status: "succeeded" }
   /** `details`: what the participant that refused gave with its `Failure`, unless it was long and got cut. */
   | { readonly gid: string; readonly status: "failed"; readonly reason: string; readonly details?: unknown }
-  | { readonly gid: string; readonly status: "pending"; readonly aborting?: true };
+  /** `lastError`: what a call met that settled nothing, where its coordinator tells it (ours; not over gRPC). */
+  | { readonly gid: string; readonly status: "pending"; readonly aborting?: true; readonly lastError?: string };
 
 const base32 = "0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -70,6 +71,19 @@ export function stepFields(step: CallSettings): StepFields {
     headers: headers && JSON.stringify(fitHeaders(headers)),
     request_timeout: timeoutMs === undefined ? undefined : String(timeoutMs / 1_000),
   };
+}
+
+/**
+ * Refuses a definition in place of its reference, and a reference without one of its addresses: no JSON would say that
+ * it is missing, and the coordinator would take it for one that needs no call.
+ */
+export function checkReference(reference: object, of: string, addresses: readonly string[]): void {
+  const given = Object(reference) as Readonly<Record<string, unknown>>;
+  const missing = addresses.filter((name) => typeof given[name] !== "string");
+  if (missing.length === 0) return;
+  throw invalidInput(`${of} names no ${missing.join(", ")} to call`, {
+    hint: 'give what step.at("http://host") returns, or the URLs; "" where nothing is to be called',
+  });
 }
 
 /** How long a call of this step may take, in ms of whole seconds: this client waits as long as the coordinator. */
@@ -145,12 +159,18 @@ function atLeastOne(duration: Duration, name: string): number {
 
 /** State of a gid as the coordinator knows it, `undefined` for an unknown gid. */
 export async function queryState(api: Api, gid: string, options?: ApiOptions): Promise<GlobalState | undefined> {
-  const { transaction } = await accepted(api, "query", { gid }, options);
+  const { transaction, branches } = await accepted(api, "query", { gid }, options);
   if (typeof transaction !== "object" || transaction === null) return undefined;
   const { status, rollback_reason: reason } = transaction as { status?: unknown; rollback_reason?: unknown };
   if (status === "succeed") return { gid, status: "succeeded" };
   if (status === "failed") return { gid, status: "failed", ...refusalIn(typeof reason === "string" ? reason : "") };
-  return status === "aborting" ? { gid, status: "pending", aborting: true } : { gid, status: "pending" };
+  return { gid, status: "pending", ...(status === "aborting" && { aborting: true }), ...lastErrorIn(branches) };
+}
+
+function lastErrorIn(branches: unknown): { readonly lastError?: string } {
+  const open = (Array.isArray(branches) ? branches : []) as readonly { status?: unknown; last_error?: unknown }[];
+  const met = open.findLast(({ status, last_error: error }) => status === "prepared" && typeof error === "string");
+  return met === undefined ? {} : { lastError: String(met.last_error) };
 }
 
 /** A reason is `url:… return failed:` and the participant's answer, whose details come along where it has some. */

@@ -8,6 +8,7 @@ import { type Duration, toSeconds } from "./duration.js";
 import { invalidInput, TandemError } from "./errors.js";
 import {
   checkGid,
+  checkReference,
   type GlobalOptions,
   type GlobalState,
   newGid,
@@ -92,6 +93,7 @@ export function msg(initiator: Initiator, options: MsgOptions, defaultCheckBackU
     to: <In>(target: string | XaStep<In>, payload?: In) =>
       change(() => {
         const reference: XaStep<In> = typeof target === "string" ? { url: target } : target;
+        checkReference(reference, "the target of a message", ["url"]);
         // A target without a payload is one that takes none.
         const { url } = reference;
         const sent = payloadOf(payload as In, url, reference);

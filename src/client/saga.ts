@@ -5,6 +5,7 @@ import type { Api, ApiBody } from "./api.js";
 import { invalidInput } from "./errors.js";
 import {
   checkGid,
+  checkReference,
   type GlobalOptions,
   type GlobalState,
   newGid,
@@ -90,6 +91,7 @@ export function saga(api: Api, options: SagaOptions = {}): Saga {
     gid,
     step<In>(step: SagaStep<In>, payload?: In) {
       assertOpen();
+      checkReference(step, `step ${steps.length}`, ["action", "compensate"]);
       const { action, compensate } = step;
       // A step without a payload is one that takes none.
       const sent = payloadOf(payload as In, `step ${steps.length} (${action})`, step);

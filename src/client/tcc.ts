@@ -8,6 +8,7 @@ import { currentDelivery } from "./context.js";
 import { Failure, invalidInput, messageOf } from "./errors.js";
 import {
   checkGid,
+  checkReference,
   type GlobalOptions,
   joinedHeaders,
   newGid,
@@ -70,6 +71,7 @@ function openTcc(initiator: Initiator, options: GlobalOptions, gid: string, next
   return {
     gid,
     async call<In, Out>(step: TccStep<In, Out>, payload: NoInfer<In>) {
+      checkReference(step, "the branch of a tcc", ["try", "confirm", "cancel"]);
       const branchId = nextId();
       const data = payloadOf<In>(payload, step.try, step);
       const branch: BranchIdentity = { gid, transType: "tcc", branchId, op: "try", dtm };

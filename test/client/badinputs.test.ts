@@ -13,7 +13,9 @@ import {
   type SagaOrder,
   type SagaStep,
   TandemError,
+  type TccStep,
   workflow,
+  type XaStep,
 } from "../../src/client/index.js";
 import { type Route, route } from "../../src/client/participant/route.js";
 
@@ -31,6 +33,12 @@ const thrown = async (deed: () => unknown): Promise<unknown> => {
 
 const cycle: { self?: unknown } = {};
 cycle.self = cycle;
+
+const anyStep = defineStep({
+  ...{ path: "/a", guard: memoryBarrier() },
+  action: async () => {},
+  compensate: async () => {},
+});
 
 interface Mistake {
   readonly deed: () => unknown;
@@ -119,6 +127,48 @@ const mistakes: Readonly<Record<string, Mistake>> = {
   "a saga without steps": {
     deed: () => client.saga().submit(),
     ...{ code: "DTX_INVALID_INPUT", says: /1 to 1000 steps, not 0/, hint: /step\(/ },
+  },
+  "a definition in place of its reference": {
+    deed: () => client.saga().step(anyStep as unknown as SagaStep<undefined>),
+    ...{ code: "DTX_INVALID_INPUT", says: /step 0 names no action, compensate to call/, hint: /at\("http:\/\/host"\)/ },
+  },
+  "a step without its compensation": {
+    deed: () =>
+      client
+        .saga()
+        .step(step)
+        .step({ action: "http://p/a" } as SagaStep<undefined>),
+    ...{ code: "DTX_INVALID_INPUT", says: /step 1 names no compensate to call/, hint: /"" where nothing/ },
+  },
+  "nothing in place of a step": {
+    deed: () => client.saga().step(undefined as unknown as SagaStep<undefined>),
+    ...{ code: "DTX_INVALID_INPUT", says: /step 0 names no action, compensate/, hint: /at\(/ },
+  },
+  "a branch of a tcc without its confirm": {
+    deed: () => client.tcc({}, (tcc) => tcc.call({ try: "http://p/t", cancel: "" } as TccStep, {})),
+    ...{ code: "DTX_INVALID_INPUT", says: /branch of a tcc names no confirm/, hint: /"" where nothing/ },
+  },
+  "an XA branch without its address": {
+    deed: () => client.xa({}, (xa) => xa.call({} as XaStep, {})),
+    ...{ code: "DTX_INVALID_INPUT", says: /XA branch names no url/, hint: /URLs/ },
+  },
+  "a message to a definition": {
+    deed: () => client.msg().to(anyStep as unknown as XaStep, {}),
+    ...{ code: "DTX_INVALID_INPUT", says: /target of a message names no url/, hint: /at\(/ },
+  },
+  "a workflow that was not registered": {
+    deed: () => client.workflows([], { callbackUrl: "http://me/wf" }).execute(workflow("lonely", async () => {})),
+    ...{ code: "DTX_INVALID_INPUT", says: /'lonely' is not registered/, hint: /client\.workflows/ },
+  },
+  "the address of another server": {
+    deed: () => {
+      const call = async () => ({ status: 404, body: { message: "Not Found" } });
+      return createClient({ endpoints: [{ address: "a shop", call }] })
+        .saga()
+        .step(step)
+        .submit();
+    },
+    ...{ code: "DTX_REJECTED", says: /answered submit with 404: Not Found/, hint: /is this a coordinator\?/ },
   },
   "an order that waits for a later step": {
     deed: () =>

@@ -122,9 +122,7 @@ export function workflows(initiator: Initiator, list: readonly AnyWorkflow[], op
     close,
     [Symbol.asyncDispose]: close,
     execute: async <Out>(of: AnyWorkflow, settings: GlobalOptions = {}, input?: unknown) => {
-      if (byName.get(of.name) !== of) {
-        throw invalidInput(`workflow '${of.name}' is not registered, so nobody could resume it`);
-      }
+      if (byName.get(of.name) !== of) throw unregistered(of);
       const gid = checkGid(settings.gid ?? newGid());
       const { encodeValue } = await machinery;
       // The value was made by the workflow's own handler, here or where it ran first.
@@ -143,3 +141,8 @@ function leaseOf(duration: Duration | undefined): Lease | undefined {
   if (seconds >= 1 && seconds <= 3_600) return { seconds, executorId: newGid() };
   throw invalidInput(`a lease of ${seconds} s is not within 1–3,600 s`);
 }
+
+const unregistered = ({ name }: AnyWorkflow) =>
+  invalidInput(`workflow '${name}' is not registered, so nobody could resume it`, {
+    hint: "name it in client.workflows([…], { callbackUrl }), the same object as is executed",
+  });

@@ -3,7 +3,16 @@
 
 import { callParticipant } from "../call.js";
 import { invalidInput } from "../errors.js";
-import { checkGid, type GlobalOptions, joinedHeaders, newGid, payloadOf, stepFields, timeoutOf } from "../global.js";
+import {
+  checkGid,
+  checkReference,
+  type GlobalOptions,
+  joinedHeaders,
+  newGid,
+  payloadOf,
+  stepFields,
+  timeoutOf,
+} from "../global.js";
 import type { CallSettings, XaStep } from "../step.js";
 import { branchIds, decide, type Initiator } from "../tcc.js";
 
@@ -38,6 +47,7 @@ export async function xa<T>(initiator: Initiator, options: GlobalOptions, work: 
     gid,
     async call<In, Out>(step: XaStep<In, Out> | string, payload: NoInfer<In>) {
       const reference: XaStep<In, Out> = typeof step === "string" ? { url: step } : step;
+      checkReference(reference, "an XA branch", ["url"]);
       const { url } = reference;
       const all = joinedHeaders(headers, reference.headers, phaseTwo(reference));
       const branch = { gid, transType: "xa", branchId: nextId(), op: "action", dtm, phase2Url: url };

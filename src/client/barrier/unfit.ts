@@ -12,14 +12,17 @@ export interface MetTable {
   readonly cause: unknown;
 }
 
+/** A table that is missing, or lacks columns: what `migrate()` would mend. */
+export class UnfitTable extends BarrierError {}
+
 const plain = (quoted: string) => quoted.replace(/[`"]/g, "");
 
 /** For a table, schema or database that does not exist. */
-export function missingTable({ database, table, met, cause }: MetTable): BarrierError {
+export function missingTable({ database, table, met, cause }: MetTable): UnfitTable {
   const remember = met.endsWith(`${plain(table).split(".").at(-1)}_result${met.at(-1)}`) ? " --remember" : "";
   const where = database === "sqlite" ? "sqlite:FILE" : `${database}://USER@HOST/DB`;
   const command = `\`tandem barrier migrate --database ${where} --table ${plain(table)}${remember}\` or `;
-  return new BarrierError(`the barrier table ${met} is missing`, {
+  return new UnfitTable(`the barrier table ${met} is missing`, {
     cause,
     // The tool has no driver for SQL Server.
     hint: `create it with ${database === "sqlserver" ? "" : command}migrate(), or name yours with the option \`table\``,
@@ -27,8 +30,8 @@ export function missingTable({ database, table, met, cause }: MetTable): Barrier
 }
 
 /** For a table that lacks a column; `migrate()` leaves tables that exist as they are. */
-export const otherColumns = ({ met, cause }: MetTable): BarrierError =>
-  new BarrierError(`the barrier table ${met} has other columns`, {
+export const otherColumns = ({ met, cause }: MetTable): UnfitTable =>
+  new UnfitTable(`the barrier table ${met} has other columns`, {
     cause,
     hint: "rename it and make a new one with migrate(), or name another with the option `table`",
   });

@@ -5,9 +5,10 @@
 
 import { type LockRetry, retryTransaction } from "../barrier/retry.js";
 import { type SqlDatabase, type SqlLibrary, type SqlTx, sqlDialect } from "../barrier/sql.js";
+import { UnfitTable } from "../barrier/unfit.js";
 import type { Client } from "../client.js";
 import { type Duration, toMs, toSeconds } from "../duration.js";
-import { errorCode, invalidInput, messageOf } from "../errors.js";
+import { BarrierError, errorCode, invalidInput, messageOf } from "../errors.js";
 import { checkGid, newGid, payloadText } from "../global.js";
 import { migrateOutbox } from "./schema.js";
 
@@ -57,7 +58,10 @@ export interface DeadMessage {
 export interface Outbox<Tx> {
   /** Creates the table where it is missing, and adds what a table of an earlier version lacks. */
   migrate(): Promise<void>;
-  /** Writes the message in `tx`; it goes out if and only if that transaction commits. Resolves to its gid. */
+  /**
+   * Writes the message in `tx`; it goes out if and only if that transaction commits. Resolves to its gid. A transaction
+   * must be open in `tx`: the statement is committed by itself on a connection without one.
+   */
   enqueue(tx: Tx, message: OutboxMessage): Promise<string>;
   /** Submits what is there, until nothing is left to do now; resolves to the number submitted. For tests and jobs. */
   relayOnce(client: Client): Promise<number>;
@@ -97,11 +101,17 @@ interface Row {
 /** An outbox over a library's transactions. */
 export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = {}): Outbox<Tx> {
   const { table: name = "tandem_outbox" } = options;
-  const { table, collided } = sqlDialect(library.database, { table: name });
+  const dialect = sqlDialect(library.database, { table: name });
+  const { table } = dialect;
   const onError = options.onError ?? warn;
   const { batch = 100, refusals: refusalsMax = 10 } = options;
-  const inTransaction: InTransaction = (work) =>
-    retryTransaction(lockRetry, () => library.transaction((tx) => work(library.statements(tx))), collided);
+  const explain = (error: unknown): never => {
+    throw dialect.explain(error) instanceof UnfitTable ? unfitTable(table, error) : error;
+  };
+  const inTransaction: InTransaction = (work) => {
+    const attempt = () => library.transaction((tx) => work(library.statements(tx)));
+    return retryTransaction(lockRetry, attempt, dialect.collided).catch(explain);
+  };
   const keepSeconds = toSeconds(options.keep ?? "1d");
   const rows: Rows = { table, batch, refusalsMax, keepSeconds, ...dialectOf(library.database) };
   const clean = () => inTransaction((sql) => deleteOld(sql, rows));
@@ -125,11 +135,12 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
       if (payload instanceof Uint8Array) {
         throw invalidInput("an outbox keeps JSON, not bytes", { gid, hint: "give the message as plain data" });
       }
-      await library.statements(tx).exec(
+      const written = library.statements(tx).exec(
         `insert into ${table} (gid, order_key, target, payload) values (?, ?, ?, ?)`,
         // Without a key of its own a message waits for nobody.
         [checkGid(gid), key ?? `gid:${gid}`, to, payloadText(payload, to)],
       );
+      await written.catch(explain);
       return gid;
     },
     relayOnce,
@@ -144,6 +155,12 @@ export function sqlOutbox<Tx>(library: SqlLibrary<Tx>, options: OutboxOptions = 
     },
   };
 }
+
+const unfitTable = (table: string, cause: unknown) =>
+  new BarrierError(`the outbox's table ${table} is not as it must be: ${messageOf(cause)}`, {
+    cause,
+    hint: "call migrate() of this outbox at the service's start, or name its table with the option `table`",
+  });
 
 /** Of the table's columns. */
 const widths = { target: 1_024, key: 200 } as const;

@@ -111,7 +111,9 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
         "insert into first_outbox (gid, order_key, target, payload) values ('old', 'old', 'http://p/in', '1')",
       );
       const grown = sqlOutbox(opened.library, { table: "first_outbox", onError: () => {} });
-      await expect(grown.relayOnce(recorder().client)).rejects.toThrow();
+      await expect(grown.relayOnce(recorder().client)).rejects.toMatchObject({
+        ...{ code: "DTX_BARRIER", hint: expect.stringMatching(/migrate\(\)/) },
+      });
       await Promise.all([grown.migrate(), grown.migrate()]);
       const { submitted, client } = recorder();
       expect(await grown.relayOnce(client)).toBe(1);
@@ -262,8 +264,12 @@ describe.each(databases)("outbox on %s", (_, here, open) => {
           return opened.library.transaction(work);
         },
       };
-      await expect(sqlOutbox(counted, { table: "nowhere" }).relayOnce(recorder().client)).rejects.toThrow(/nowhere/);
+      const nowhere = sqlOutbox(counted, { table: "nowhere" });
+      const unfit = { code: "DTX_BARRIER", message: expect.stringMatching(/nowhere.* is not as it must be/) };
+      const mend = { ...unfit, hint: expect.stringMatching(/migrate\(\)/) };
+      await expect(nowhere.relayOnce(recorder().client)).rejects.toMatchObject(mend);
       expect(begun).toBe(1);
+      await expect(counted.transaction((tx) => nowhere.enqueue(tx, { to: "http://p/in" }))).rejects.toMatchObject(mend);
     });
 
     it("lets others enqueue while it waits for the coordinator", async () => {

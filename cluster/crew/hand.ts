@@ -2,6 +2,7 @@
  * One engine on a thread of its own: carries out the orders of the node's main thread on its part of the shards, and
  * reports. Relies on nothing of Node's, so that a simulation runs it too.
  */
+import { type Reply, refused } from "../../src/core/input.js";
 import { Engine } from "../../src/engine/engine.js";
 import type { EngineSettings } from "../../src/engine/services.js";
 import type { Callers } from "../../src/ports/caller.js";
@@ -70,7 +71,7 @@ export async function startHand(ports: HandPorts, settings: EngineSettings): Pro
   const callers = ports.makeCallers(() => own, log);
   const observer = reportingObserver(talk, ports.debug);
   const engine: Engine = new Engine({ ...opened, callers, ownership: tenure, clock, random, observer, log }, settings);
-  const hand = new Hand(engine, tenure, talk, enlisting, () => opened.store.close());
+  const hand = new Hand(engine, tenure, talk, log, enlisting, () => opened.store.close());
   talk.hear((order) => {
     if (order.kind === "start") {
       own.push(...order.ownAddresses);
@@ -85,6 +86,7 @@ class Hand {
   readonly #engine: Engine;
   readonly #tenure: Tenure;
   readonly #talk: Talk<Report, Order>;
+  readonly #log: Log;
   readonly #enlisting: Enlisting;
   readonly #closeStore: () => Promise<void>;
   readonly #cancellable = new Map<number, AbortController>();
@@ -93,12 +95,14 @@ class Hand {
     engine: Engine,
     tenure: Tenure,
     talk: Talk<Report, Order>,
+    log: Log,
     enlisting: Enlisting,
     closeStore: () => Promise<void>,
   ) {
     this.#engine = engine;
     this.#tenure = tenure;
     this.#talk = talk;
+    this.#log = log;
     this.#enlisting = enlisting;
     this.#closeStore = closeStore;
   }
@@ -148,8 +152,13 @@ class Hand {
     );
   }
 
-  #reply(id: number, replied: ReturnType<Engine["handle"]>): void {
-    void replied.then((reply) => this.#talk.say({ kind: "reply", id, reply }));
+  /** A bug that one request has met is no end of the thread, and with it of the node. */
+  #reply(id: number, replied: Promise<Reply>): void {
+    const answer = (reply: Reply) => this.#talk.say({ kind: "reply", id, reply });
+    replied.then(answer, (cause) => {
+      this.#log.error("request_failed", { cause: String(cause) });
+      answer(refused("INTERNAL", "the engine met an error of its own, it is in the log"));
+    });
   }
 
   #done(id: number, work: Promise<void>): void {

@@ -2,6 +2,7 @@
  * Several engines behind the face of one, on virtual time: what the node's main thread and its engines owe each other.
  */
 import { describe, expect, it } from "vitest";
+import { type Order, type Report, Talk } from "../../cluster/crew/messages.js";
 import type { Reply } from "../../src/core/input.js";
 import { shardOf } from "../../src/core/shard.js";
 import { saga } from "../engine/harness.js";
@@ -64,6 +65,19 @@ describe("a request", () => {
     await meanwhile(node, node.crew.handle(odd, { kind: "submit", submission: { ...saga([]), steps } }));
     await node.clock.advance(100);
     expect([...node.participants.calls[0]!.payload!]).toEqual([...payload]);
+  });
+
+  it("that meets a bug is answered, and the engine goes on", async () => {
+    const node = await working();
+    const talk = new Talk<Order, Report>(node.channels[0]!, (task) => task(), node.clock);
+    const heard: Report[] = [];
+    talk.hear((report) => heard.push(report));
+    talk.say({ kind: "request", id: 77, gid: null as unknown as string, request: submit(), cancellable: false });
+    await node.clock.advance(10);
+    expect(heard).toMatchObject([
+      { kind: "log", level: "error", event: "request_failed" },
+      { kind: "reply", id: 77, reply: { kind: "refused", code: "INTERNAL" } },
+    ]);
   });
 
   it("is not waited for by the engine any more when its caller has left", async () => {

@@ -39,6 +39,8 @@ export interface CrewNode {
   /** Connections that the node was asked to enlist, and to dismiss; those in `unwelcome` are refused. */
   readonly enlisted: string[];
   readonly unwelcome: Set<number>;
+  /** Of the node's main thread to its engines. */
+  readonly channels: readonly Channel[];
   /** From now on messages in both directions take so long. */
   delayMs: number;
   /** The node owns these from now on under that epoch, and has a lease; the store agrees. */
@@ -121,7 +123,8 @@ export async function crewNode(over: Partial<EngineSettings> = {}): Promise<Crew
     dismiss: (connection) => void enlisted.push(`-${connection}`),
   });
   const node: CrewNode = {
-    ...{ crew, clock, participants, store, keeper, heard, writers, commits, enlisted, unwelcome, delayMs: 1 },
+    ...{ crew, clock, participants, store, keeper, heard, writers, commits, enlisted, unwelcome, channels },
+    delayMs: 1,
     shared: new Shared(memory),
     own(shards, epoch) {
       for (const shard of shards) {

@@ -87,6 +87,14 @@ export const crewMutants: readonly Mutant[] = [
     rule: "leaves nobody without an answer",
   },
   {
+    name: "crew: who meets a bug is not answered",
+    file: hand,
+    find: `      answer(refused("INTERNAL", "the engine met an error of its own, it is in the log"));\n`,
+    replace: "",
+    tests: [whole],
+    rule: "that meets a bug is answered, and the engine goes on",
+  },
+  {
     name: "crew: an engine goes on waiting for who has left",
     file: hand,
     find: "return this.#cancellable.get(order.id)?.abort();",

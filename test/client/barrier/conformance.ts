@@ -68,12 +68,19 @@ function differential<Tx>(world: () => World<Tx>, pace: Pace): void {
         const shown = ({ branchId, op, barrierId, reason }: Row) => [branchId, op, barrierId, reason].join(" ");
         expect((await real.rows(gid)).map(shown).sort()).toEqual((await model.rows(gid)).map(shown).sort());
       }),
-      { numRuns: pace.traces },
+      { numRuns: pace.traces, examples: [[ofEverything]] },
     );
     const all = ["duplicate", "duplicated", "executed", "failed", "null-compensation", "suspended"];
     expect([...seen].sort()).toEqual(all);
   });
 }
+
+/** Deliveries that come to everything that one can come to, whatever chance draws beside them. */
+const ofEverything = [
+  ...["msg", "msg", "action", "action"].map((op) => ({ op, branchId: "01", calls: 1, refuses: false })),
+  ...["compensate", "action"].map((op) => ({ op, branchId: "0102", calls: 1, refuses: false })),
+  { op: "try", branchId: "01", calls: 1, refuses: true },
+];
 
 /** What each barrier call of one delivery came to; the first that is refused ends it. */
 async function outcomes<Tx>(

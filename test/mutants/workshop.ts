@@ -10,7 +10,10 @@ import { fileURLToPath } from "node:url";
 import { type Mutant, occurrences, type Verdict } from "./mutant.js";
 
 /** After that a run is ended; a break that makes a test endless is "did not run", and wants a better test. */
-const longestMs = 90_000;
+const longestMs = 150_000;
+
+/** All tests of the table one after the other, unbroken. */
+const unbrokenMs = 900_000;
 
 /** The tree that the mutants are made of. */
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -66,13 +69,13 @@ export class Workshop {
   }
 
   /** Runs test files in this copy; `undefined` when they could not be run. */
-  async run(tests: readonly string[]): Promise<Outcome | undefined> {
+  async run(tests: readonly string[], withinMs = longestMs): Promise<Outcome | undefined> {
     const report = join(this.#folder, "report.json");
     rmSync(report, { force: true });
     const program = join(this.#folder, "node_modules", "vitest", "vitest.mjs");
     const flags = ["run", "--reporter=json", `--outputFile=${report}`, "--maxWorkers=1", "--testTimeout=20000"];
     await new Promise<void>((resolve, reject) => {
-      const options = { cwd: this.#folder, stdio: "ignore", timeout: longestMs, killSignal: "SIGKILL" } as const;
+      const options = { cwd: this.#folder, stdio: "ignore", timeout: withinMs, killSignal: "SIGKILL" } as const;
       const child = spawn(process.execPath, [program, ...flags, ...tests], options);
       child.once("error", reject);
       child.once("exit", () => resolve());
@@ -116,7 +119,7 @@ export async function judgeAll(
   const workshops = Array.from({ length: Math.min(copies, mutants.length) }, () => new Workshop());
   try {
     const tests = [...new Set(mutants.flatMap((mutant) => mutant.tests))];
-    const unbroken = await workshops[0]!.run(tests);
+    const unbroken = await workshops[0]!.run(tests, unbrokenMs);
     if (unbroken === undefined || unbroken.passed === 0 || unbroken.failed.length > 0)
       throw new Error(`the tests fail unbroken: ${unbroken?.failed.join("; ") ?? "they did not run"}`);
     const queue = [...mutants];

@@ -115,7 +115,6 @@ describe.runIf(here)("XA: phase two at any moment of phase one", () => {
   it("ends a prepared branch whose process is gone without a word after seconds", async () => {
     const session = await begun("silent");
     await session.prepare();
-    expect(await ask("silent", "commit")).toBe(425);
     await insist("silent", "commit");
     expect(await worked("silent")).toBe(true);
     await session.end();
@@ -161,7 +160,7 @@ describe.runIf(here)("XA: phase two at any moment of phase one", () => {
     expect(await xa.take(rowOf(gid, "01", "rollback"))).toBe("rollback");
     expect(await xa.reason(rowOf(gid))).toBe("rollback");
     next.destroy();
-  });
+  }, 60_000);
 
   it("still waits for a row of the branch's own", async () => {
     const session = await begun("own");

@@ -33,6 +33,6 @@ it(
   withinMs,
 );
 
-it("makes the same run of the same seed", async () => {
-  for (const seed of [7, 11, 23]) expect((await simulate(seed)).hash).toBe((await simulate(seed)).hash);
+it("makes the same run of the same seed, with threads (25 and 56) and without", async () => {
+  for (const seed of [7, 11, 23, 25, 56]) expect((await simulate(seed)).hash).toBe((await simulate(seed)).hash);
 }, 120_000);

@@ -43,6 +43,9 @@ export interface CrewPorts {
   ownAddresses(): readonly string[];
 }
 
+/** After its grace an engine may still wait for the store's answer to a flush; one that takes longer hangs. */
+const hangsAfterMs = 15_000;
+
 /** Which engine has a shard. */
 export function engineOf(shard: number, engines: number): number {
   return shard % engines;
@@ -123,7 +126,18 @@ export class Crew implements Workforce {
   }
 
   async close(graceMs: number): Promise<void> {
-    await Promise.all(this.#talks.map((talk) => this.#ask(talk, (id) => ({ kind: "close", id, graceMs })).replied));
+    const { clock, log } = this.#ports;
+    const ends = this.#talks.map((talk) => this.#ask(talk, (id) => ({ kind: "close", id, graceMs })).replied);
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(graceMs + hangsAfterMs, () => {
+        log.error("engines_hang", { graceMs });
+        resolve();
+      });
+      void Promise.all(ends).then(() => {
+        cancel();
+        resolve();
+      });
+    });
     this.#closed = true;
     for (const resolve of this.#waiting.values()) resolve(undefined);
     this.#waiting.clear();

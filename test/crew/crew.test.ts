@@ -295,6 +295,22 @@ describe("the end", () => {
   });
 });
 
+describe("an engine that hangs", () => {
+  it("is not waited for for ever: the end says so, and comes", async () => {
+    const node = await working();
+    node.delayMs = 3_600_000; // nothing that is said arrives
+    let closed = false;
+    void node.crew.close(100).then(() => {
+      closed = true;
+    });
+    await node.clock.advance(15_000);
+    expect(closed).toBe(false);
+    await node.clock.advance(200);
+    expect(closed).toBe(true);
+    expect(node.heard.some((line) => line.startsWith("error engines_hang"))).toBe(true);
+  });
+});
+
 describe("what is seen of a crew", () => {
   it("are the sums of its engines, recovering until each of them has begun", async () => {
     const node = await working();

@@ -15,18 +15,26 @@ export interface StoreClock extends Clock {
 /** Deviations up to this are left alone: an answer tells the time no better. */
 const toleranceMs = 50;
 
-/** Follows `base` until the first anchor. */
-export function storeClock(base: Clock): StoreClock {
-  let aheadMs: number | undefined;
+/** `base` with the wall time that its monotonic time is `aheadMs()` behind of; its own while that is undefined. */
+export function shiftedClock(base: Clock, aheadMs: () => number | undefined): Clock {
   let lastMs = Number.NEGATIVE_INFINITY;
   return {
     nowMs() {
-      if (aheadMs === undefined) return base.nowMs();
-      lastMs = Math.max(lastMs, Math.floor(base.monotonicMs() + aheadMs));
+      const byMs = aheadMs();
+      if (byMs === undefined) return base.nowMs();
+      lastMs = Math.max(lastMs, Math.floor(base.monotonicMs() + byMs));
       return lastMs;
     },
     monotonicMs: () => base.monotonicMs(),
     after: (delayMs, task) => base.after(delayMs, task),
+  };
+}
+
+/** Follows `base` until the first anchor. */
+export function storeClock(base: Clock): StoreClock {
+  let aheadMs: number | undefined;
+  return {
+    ...shiftedClock(base, () => aheadMs),
     get aheadMs() {
       return aheadMs;
     },

@@ -12,8 +12,8 @@ import type { Log, Observer } from "../../src/ports/observer.js";
 import type { Store } from "../../src/ports/store.js";
 import type { EngineStats } from "../../src/ports/targets.js";
 import type { KeyValues } from "../../src/ports/topics.js";
-import type { Channel, Order, Report } from "./messages.js";
-import { Talk } from "./messages.js";
+import { shiftedClock } from "../storeclock.js";
+import { type Channel, type Order, type Report, Talk } from "./messages.js";
 import type { Shared } from "./shared.js";
 import { Tenure } from "./tenure.js";
 
@@ -50,7 +50,7 @@ const statsMs = 100;
 export async function startHand(ports: HandPorts, settings: EngineSettings): Promise<Tenure> {
   const { shared, random } = ports;
   const talk = new Talk<Report, Order>(ports.channel, ports.soon, ports.clock);
-  const clock = nodeClock(ports.clock, shared);
+  const clock = shiftedClock(ports.clock, () => shared.aheadMs);
   const log = reportingLog(talk, ports.debug);
   const tenure = new Tenure(shared, clock, (shard, epoch) => {
     engine.lost(new Set([shard]));
@@ -190,21 +190,6 @@ class Enlisting {
     if (why === undefined) asked?.resolve();
     else asked?.reject(new Error(why));
   }
-}
-
-/** The store's time, as the main thread has it. Never runs backwards. */
-function nodeClock(base: Clock, shared: Shared): Clock {
-  let lastMs = Number.NEGATIVE_INFINITY;
-  return {
-    nowMs() {
-      const { aheadMs } = shared;
-      if (aheadMs === undefined) return base.nowMs();
-      lastMs = Math.max(lastMs, Math.floor(base.monotonicMs() + aheadMs));
-      return lastMs;
-    },
-    monotonicMs: () => base.monotonicMs(),
-    after: (delayMs, task) => base.after(delayMs, task),
-  };
 }
 
 function reportingLog(talk: Talk<Report, Order>, debug: boolean): Log {

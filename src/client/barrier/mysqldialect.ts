@@ -1,8 +1,9 @@
 // The barrier's SQL for MySQL and MariaDB (InnoDB). The table is DTM's, with a binary collation: DTM's default
 // collation takes gids AbC and aBc for one. An insert waits for an open transaction that inserted the same key.
 
-import { BarrierError, InvalidBranch, LocksLost, Ongoing } from "../errors.js";
-import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
+import { BarrierError, LocksLost, Ongoing } from "../errors.js";
+import type { BarrierRows } from "./core.js";
+import { reasonOfSame, refuseTrailingSpace } from "./dialectrows.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
 import { type MetTable, missingTable, otherColumns } from "./unfit.js";
@@ -79,7 +80,7 @@ async function underLockTimeout<T>(tx: SqlTx, seconds: number, work: () => Promi
 function rowsOf(tx: SqlTx, table: string): BarrierRows {
   return {
     async insertIgnore(row) {
-      refuseTrailingSpace(row);
+      refuseTrailingSpace(row, "MySQL"); // in most collations, also in utf8mb4_bin
       const { affected, warnings } = await tx.exec(
         `insert ignore into ${table} (trans_type, gid, branch_id, op, barrier_id, reason) values (?, ?, ?, ?, ?, ?)`,
         [row.transType, row.gid, row.branchId, row.op, row.barrierId, row.reason],
@@ -99,29 +100,13 @@ function rowsOf(tx: SqlTx, table: string): BarrierRows {
          where gid = ? and branch_id = ? and op = ? and barrier_id = ? lock in share mode`,
         [key.gid, key.branchId, key.op, key.barrierId],
       );
-      return found && sameKey(found, key);
+      return found && reasonOfSame(found, key, binaryHint);
     },
   };
 }
 
-/**
- * Guards against a table whose collation takes two different ids for one: skipping silently there would lose an effect.
- */
-function sameKey(stored: Readonly<Record<string, unknown>>, key: BarrierKey): string {
-  if (stored.gid === key.gid && stored.branch_id === key.branchId && stored.op === key.op) return String(stored.reason);
-  const [asked, met] = [key.gid, stored.gid].map((id) => JSON.stringify(id));
-  throw new BarrierError(`the barrier table takes ${asked} and ${met} for one id`, {
-    gid: key.gid,
-    branchId: key.branchId,
-    hint: "alter table … convert to character set utf8mb4 collate utf8mb4_bin",
-  });
-}
-
-/** MySQL compares text without trailing spaces in most collations, also in utf8mb4_bin. */
-function refuseTrailingSpace(row: BarrierRow): void {
-  if (!row.gid.endsWith(" ") && !row.branchId.endsWith(" ")) return;
-  throw new InvalidBranch("an id ends in a space, which MySQL does not tell from the id without it", { gid: row.gid });
-}
+/** Mends a table whose collation takes two different ids for one. */
+const binaryHint = "alter table … convert to character set utf8mb4 collate utf8mb4_bin";
 
 function explain(where: MetTable): unknown {
   const { cause } = where;

@@ -2,7 +2,8 @@
 // key; under REPEATABLE READ it fails where READ COMMITTED would see the row, and is asked again.
 
 import { BarrierError, LocksLost, Ongoing } from "../errors.js";
-import type { BarrierRow, BarrierRows } from "./core.js";
+import type { BarrierRow } from "./core.js";
+import { onConflictRows } from "./dialectrows.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
 import { type MetTable, missingTable, noUniqueKey, otherColumns } from "./unfit.js";
@@ -26,7 +27,7 @@ export function postgresDialect(name: string): SqlDialect {
   const resultTable = quotedTable(`${name}_result`, '"');
   return {
     ...{ table, resultTable, current: "", underLockTimeout },
-    rows: (tx) => rowsOf(tx, table),
+    rows: (tx) => onConflictRows(tx, table),
     takeAtOnce: (sql, seconds, row) => takeAtOnce(sql, table, seconds, row),
     explain: (cause, met = table) => explain({ database: "postgres", table, met, cause }),
     collided: (error) => [...locksLost, lockTimeout].includes(sqlState(error)),
@@ -111,26 +112,6 @@ async function takeAtOnce(sql: SqlTx, table: string, seconds: number, row: Barri
     ],
   );
   return found && String(found.reason);
-}
-
-function rowsOf(tx: SqlTx, table: string): BarrierRows {
-  return {
-    async insertIgnore(row) {
-      const { affected } = await tx.exec(
-        `insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason) values (?, ?, ?, ?, ?, ?)
-         on conflict (gid, branch_id, op, barrier_id) do nothing`,
-        [row.transType, row.gid, row.branchId, row.op, row.barrierId, row.reason],
-      );
-      return affected === 1;
-    },
-    async reason(key) {
-      const [found] = await tx.query(
-        `select reason from ${table} where gid = ? and branch_id = ? and op = ? and barrier_id = ?`,
-        [key.gid, key.branchId, key.op, key.barrierId],
-      );
-      return found && String(found.reason);
-    },
-  };
 }
 
 function explain(where: MetTable): unknown {

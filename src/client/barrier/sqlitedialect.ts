@@ -2,7 +2,7 @@
 // row that is there is committed, or this transaction's own; who waits for whom is settled when a transaction begins.
 
 import { BarrierError, LocksLost, Ongoing } from "../errors.js";
-import type { BarrierRows } from "./core.js";
+import { onConflictRows } from "./dialectrows.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
 import { type MetTable, missingTable, noUniqueKey, otherColumns } from "./unfit.js";
@@ -13,7 +13,7 @@ export function sqliteDialect(name: string): SqlDialect {
   const table = quotedTable(name, '"');
   return {
     ...{ table, resultTable: quotedTable(`${name}_result`, '"'), current: "", requireOpen },
-    rows: (tx) => rowsOf(tx, table),
+    rows: (tx) => onConflictRows(tx, table),
     // Whoever may write holds the one lock there is.
     underLockTimeout: (_tx, _seconds, work) => work(),
     explain: (cause, met = table) => explain({ database: "sqlite", table, met, cause }),
@@ -54,27 +54,6 @@ export function sqliteResultDefinition(name: string): string {
   create_time datetime default current_timestamp,
   primary key (gid, branch_id, op, barrier_id)
 )`;
-}
-
-function rowsOf(tx: SqlTx, table: string): BarrierRows {
-  return {
-    async insertIgnore(row) {
-      const { affected } = await tx.exec(
-        // Not `insert or ignore`: on a table without the unique key that would insert every repeat, and say nothing.
-        `insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason) values (?, ?, ?, ?, ?, ?)
-         on conflict (gid, branch_id, op, barrier_id) do nothing`,
-        [row.transType, row.gid, row.branchId, row.op, row.barrierId, row.reason],
-      );
-      return affected === 1;
-    },
-    async reason(key) {
-      const [found] = await tx.query(
-        `select reason from ${table} where gid = ? and branch_id = ? and op = ? and barrier_id = ?`,
-        [key.gid, key.branchId, key.op, key.barrierId],
-      );
-      return found && String(found.reason);
-    },
-  };
 }
 
 /** A savepoint outside of a transaction would begin one, and succeed; `begin` inside of one fails. */

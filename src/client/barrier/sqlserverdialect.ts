@@ -2,8 +2,9 @@
 // with IGNORE_DUP_KEY adds nothing for a key that is there, and waits for an open transaction that inserted it. Written
 // from the vendor's documentation and run against no server of ours: `sqlServerBarrier` tries all of it on the user's.
 
-import { BarrierError, InvalidBranch, LocksLost, Ongoing } from "../errors.js";
-import type { BarrierKey, BarrierRow, BarrierRows } from "./core.js";
+import { BarrierError, LocksLost, Ongoing } from "../errors.js";
+import type { BarrierRows } from "./core.js";
+import { reasonOfSame, refuseTrailingSpace } from "./dialectrows.js";
 import type { SqlDialect, SqlTx } from "./sql.js";
 import { quotedTable } from "./table.js";
 import { type MetTable, missingTable, noUniqueKey, otherColumns } from "./unfit.js";
@@ -70,7 +71,7 @@ export function sqlServerResultDefinition(name: string): string {
 function rowsOf(tx: SqlTx, table: string, seconds: number): BarrierRows {
   return {
     async insertIgnore(row) {
-      refuseTrailingSpace(row);
+      refuseTrailingSpace(row, "SQL Server");
       const { affected } = await tx.exec(
         `set lock_timeout ${seconds * 1_000};
 insert into ${table} (trans_type, gid, branch_id, op, barrier_id, reason) values (?, ?, ?, ?, ?, ?)`,
@@ -86,28 +87,13 @@ select gid, branch_id, op, reason from ${table} with (readcommittedlock)
 where gid = ? and branch_id = ? and op = ? and barrier_id = ?`,
         [key.gid, key.branchId, key.op, key.barrierId],
       );
-      return found && sameKey(found, key);
+      return found && reasonOfSame(found, key, binaryHint);
     },
   };
 }
 
-/** A table of DTM's other clients may take two ids for one: skipping silently there would lose an effect. */
-function sameKey(stored: Readonly<Record<string, unknown>>, key: BarrierKey): string {
-  if (stored.gid === key.gid && stored.branch_id === key.branchId && stored.op === key.op) return String(stored.reason);
-  const [asked, met] = [key.gid, stored.gid].map((id) => JSON.stringify(id));
-  throw new BarrierError(`the barrier table takes ${asked} and ${met} for one id`, {
-    ...{ gid: key.gid, branchId: key.branchId },
-    hint: "make a table with migrate(): nvarchar columns with a binary collation",
-  });
-}
-
-/** SQL Server compares text without trailing spaces, in binary collations too. */
-function refuseTrailingSpace(row: BarrierRow): void {
-  if (!row.gid.endsWith(" ") && !row.branchId.endsWith(" ")) return;
-  throw new InvalidBranch("an id ends in a space, which SQL Server does not tell from the id without it", {
-    gid: row.gid,
-  });
-}
+/** Mends a table of DTM's other clients that takes two ids for one. */
+const binaryHint = "make a table with migrate(): nvarchar columns with a binary collation";
 
 async function requireOpen(tx: SqlTx): Promise<void> {
   const [found] = await tx.query("select @@trancount as depth", []);

@@ -3,13 +3,14 @@
 import { createPool, type Pool as MysqlPool } from "mysql2/promise";
 import { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { ApiAnswer, Endpoint } from "../../../src/client/api.js";
+import type { Endpoint } from "../../../src/client/api.js";
 import { mysqlLibrary } from "../../../src/client/barrier/mysql2.js";
 import { postgresLibrary } from "../../../src/client/barrier/pg.js";
 import type { SqlLibrary } from "../../../src/client/barrier/sql.js";
 import { createClient } from "../../../src/client/index.js";
 import { type Outbox, sqlOutbox } from "../../../src/client/outbox/outbox.js";
 import { available, type Database, makeDatabase, type Server, startMariadb, startPostgres } from "../../servers.js";
+import { recorder } from "../outbox/rules.js";
 
 const kinds = await Promise.all([available("mysql"), available("postgres")]);
 
@@ -38,22 +39,6 @@ async function openPostgres(): Promise<Opened> {
     await server.stop();
   };
   return { library: postgresLibrary(pool) as unknown as SqlLibrary<never>, close };
-}
-
-/** A coordinator that keeps what it accepted; `answer` may lose things. */
-function recorder(answer: (gid: string, times: number) => ApiAnswer | Error = () => ({ status: 200, body: {} })) {
-  const submitted: string[] = [];
-  const endpoint: Endpoint = {
-    address: "recorder",
-    async call(_operation, body) {
-      const gid = String(body.gid);
-      const given = answer(gid, submitted.filter((one) => one === gid).length + 1);
-      submitted.push(gid);
-      if (given instanceof Error) throw given;
-      return given;
-    },
-  };
-  return { submitted, client: createClient({ endpoints: [endpoint], retry: { attempts: 1 } }) };
 }
 
 const databases: readonly (readonly [string, boolean, () => Promise<Opened>])[] = [

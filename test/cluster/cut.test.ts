@@ -2,6 +2,7 @@
  * One of three nodes cut off from NATS, from the database, from both (reliability 9): lines that a test can cut stand
  * between each node and the servers.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shardOf } from "../../src/core/shard.js";
 import { whenAtWork } from "../chaos/faults.js";
@@ -39,16 +40,25 @@ describe.runIf(isThere)("a node that is cut off", () => {
 
   const nodeOf = (name: string) => fleet.nodes.find((node) => node.name === name)!;
 
-  /** A transfer of a shard of `owner`, submitted at `at`; resolves to its HTTP status. */
-  const submit = async (at: string, owner: string): Promise<{ readonly gid: string; readonly status: number }> => {
+  /**
+   * A transfer of a shard of `owner`, submitted at `at` as a client does: a refusal that says "again" is taken at its
+   * word, once. Resolves to its HTTP status and what the answer said.
+   */
+  const submit = async (at: string, owner: string) => {
     const { owners } = await fleet.shares();
     let gid = "";
     do gid = `cut-${nth++}`;
     while (owners.get(shardOf(gid)) !== owner);
     const body = JSON.stringify({ ...bank.transfer(gid, 1), wait_result: true });
-    const answer = await fetch(`${nodeOf(at).http}/api/dtmsvr/submit`, { method: "POST", body });
-    await answer.arrayBuffer();
-    return { gid, status: answer.status };
+    const post = async () => {
+      const answer = await fetch(`${nodeOf(at).http}/api/dtmsvr/submit`, { method: "POST", body });
+      return { gid, status: answer.status, said: await answer.text(), again: answer.headers.get("retry-after") };
+    };
+    const first = await post();
+    if (first.again === null) return first;
+    process.stdout.write(`${at} asks ${owner}: ${first.status} ${first.said}\n`);
+    await delay(Number(first.again) * 1000);
+    return post();
   };
 
   /** Cuts while b works for clients of all nodes, and follows what was acknowledged to its end. */
@@ -101,14 +111,15 @@ describe.runIf(isThere)("a node that is cut off", () => {
           return orphans === 0 && ![...owners.values()].includes("b");
         });
         expect((await fetch(`${nodeOf("b").http}/readyz`)).status).toBe(503);
-        const { gid, status } = await submit("a", "c");
-        expect(status).toBe(200);
+        const { gid, status, said } = await submit("a", "c");
+        expect(status, said).toBe(200);
         expect(await statusOf(nodeOf("c"), gid)).toBe("succeed");
         lines.get("b")!.mysql.heal();
         lines.get("b")!.nats.heal();
         await fleet.settled(60, 20_000);
       });
-      expect((await submit("b", "b")).status).toBe(200);
+      const { status, said } = await submit("b", "b");
+      expect(status, said).toBe(200);
       expect(nodeOf("b").pid).toBeDefined();
     });
 });

@@ -21,6 +21,7 @@ async function start() {
   const prefix = `sdk-${process.pid}-${nodes++}`;
   const flags = {
     ...{ HttpPort: "0", GrpcPort: "0", "Store.Url": database.url, LogLevel: "error", RetryInterval: "1" },
+    Threads: "1", // a thread runs what is built, and here the source runs
     ...{ "Cluster.Url": nats.url, "Cluster.Node": "n1", "Cluster.Prefix": prefix },
   };
   const node = await startAnyNode(loadConfig({ environment: {}, flags, readFile: () => "" }).config);

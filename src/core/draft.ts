@@ -2,7 +2,7 @@
  * A decision in the making: collects events and keeps the state that they lead to. Lives for one call of `decide`.
  */
 import { type Event, retryRecordOf } from "./event.js";
-import { evolve } from "./evolve.js";
+import { evolve, withVersion } from "./evolve.js";
 import type { Reply } from "./input.js";
 import type { Topics } from "./pattern/pattern.js";
 import { type Defaults, isFinal, type Status, type Transaction, type Tries } from "./transaction.js";
@@ -96,7 +96,7 @@ export class Draft {
 
   done(): Decision {
     const grown = this.tx !== undefined && this.#events.length > 0 && retryRecordOf(this.#events) === undefined;
-    const tx = grown ? { ...this.tx!, version: this.tx!.version + 1 } : this.tx;
+    const tx = grown ? withVersion(this.tx!, this.tx!.version + 1) : this.tx;
     return {
       events: this.#events,
       tx,

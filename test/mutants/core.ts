@@ -89,8 +89,8 @@ const invariants: readonly Mutant[] = [
   {
     name: "retry counter reset on restart",
     file: "src/core/evolve.ts",
-    find: "for (const event of row.events) tx = evolve(tx, event);",
-    replace: "for (const event of row.retryOf === undefined ? row.events : []) tx = evolve(tx, event);",
+    find: "for (const event of row.events) tx = apply(tx, event);",
+    replace: "for (const event of row.retryOf === undefined ? row.events : []) tx = apply(tx, event);",
     tests: [histories, retries],
     rule: "counts across crashes",
   },
@@ -257,8 +257,8 @@ const rules: readonly Mutant[] = [
   {
     name: "a step does not put the callback off",
     file: "src/core/evolve.ts",
-    find: "        check: undefined, // a sign of life",
-    replace: "        // a sign of life",
+    find: "tx.check = undefined; // a sign of life",
+    replace: "// a sign of life",
     tests: [workflows],
     rule: "begin anew with every step",
   },

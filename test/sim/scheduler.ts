@@ -14,6 +14,11 @@ export interface Event {
 /** After so many events the real event loop gets its turn: whoever watches the run must be able to speak. */
 const breathEvents = 8192;
 
+/** After so many it is asked whether the run is done. */
+const askEvents = 64;
+
+const ready = Promise.resolve();
+
 export class Scheduler {
   readonly #heap: Event[] = [];
   #seq = 0;
@@ -50,19 +55,37 @@ export class Scheduler {
   }
 
   /** Runs events up to a time, or until `done` says so (asked every so often). */
-  async run(untilMs: number, done: () => boolean = () => false): Promise<void> {
-    for (;;) {
-      const event = this.#heap[0];
-      if (event === undefined || event.atMs > untilMs) break;
+  run(untilMs: number, done: () => boolean = () => false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const step = (): void => {
+        try {
+          if (!this.#runNext(untilMs)) {
+            if (!done()) this.#nowMs = Math.max(this.#nowMs, untilMs);
+            resolve();
+          } else process.nextTick(settled, goOn);
+        } catch (cause) {
+          reject(cause);
+        }
+      };
+      const goOn = (): void => {
+        if (++this.steps % askEvents === 0 && done()) resolve();
+        else if (this.steps % breathEvents === 0) setImmediate(settled, step);
+        else step();
+      };
+      step();
+    });
+  }
+
+  /** Lets the next event happen; `false`: there is none until then. */
+  #runNext(untilMs: number): boolean {
+    for (let event = this.#heap[0]; event !== undefined && event.atMs <= untilMs; event = this.#heap[0]) {
       this.#pop();
       if (event.cancelled) continue;
       this.#nowMs = event.atMs;
       event.task();
-      await settled();
-      if (++this.steps % 64 === 0 && done()) return;
-      if (this.steps % breathEvents === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      return true;
     }
-    if (!done()) this.#nowMs = Math.max(this.#nowMs, untilMs);
+    return false;
   }
 
   #push(event: Event): void {
@@ -90,13 +113,9 @@ export class Scheduler {
   }
 }
 
-/** Called in a microtask, it is over when no microtask is left: Node runs ticks only then. */
-function settled(): Promise<void> {
-  return new Promise(inNextTick);
-}
-
-function inNextTick(resolve: () => void): void {
-  process.nextTick(resolve);
+/** Node runs ticks only when no microtask is left: what an event made ready has run to its end, the next may begin. */
+function settled(goOn: () => void): void {
+  void ready.then(goOn);
 }
 
 function before(a: Event, b: Event): boolean {

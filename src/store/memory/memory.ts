@@ -2,7 +2,7 @@
  * The reference model of all stores: everything in maps, gone with the process. Every method does its work before it
  * returns its promise, so a simulation decides about order. Tests make it fail by `faults`.
  */
-import { fold, type JournalRow } from "../../core/evolve.js";
+import { compareRows, fold, type JournalRow } from "../../core/evolve.js";
 import { type Head, restoreFromHead } from "../../core/head.js";
 import {
   type Commit,
@@ -275,6 +275,6 @@ function compareDue(a: DueCursor, b: DueCursor): number {
 
 /** In the order of the fold: by version, a version's retry records after the row itself. */
 function rowsOf({ rows, retries }: Entry): readonly JournalRow[] {
-  const all = [...rows.values(), ...retries.values()];
-  return all.sort((a, b) => a.version - b.version || (a.retryOf ?? -2) - (b.retryOf ?? -2));
+  if (retries.size === 0) return [...rows.values()]; // as they were put in
+  return [...rows.values(), ...retries.values()].sort(compareRows);
 }

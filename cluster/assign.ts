@@ -31,8 +31,11 @@ export function rememberedOwner(): typeof desiredOwner {
       weights = new Map(nodes.map((node) => [node, weights.get(node) ?? new Map<number, number>()]));
     }
     of = nodes;
-    if (!known.has(shard)) known.set(shard, heaviest(shard, nodes, weigh));
-    return known.get(shard);
+    const remembered = known.get(shard);
+    if (remembered !== undefined) return remembered;
+    const owner = heaviest(shard, nodes, weigh);
+    known.set(shard, owner);
+    return owner;
   };
 }
 

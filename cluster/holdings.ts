@@ -22,7 +22,8 @@ export class Holdings {
   readonly #holder: Holder;
   readonly #nowMs: () => number;
   readonly #owned = new Map<number, number>();
-  readonly #table = new Map<number, Learnt>();
+  /** By number of the shard. */
+  readonly #table: (Learnt | undefined)[] = [];
   /** Shard → epoch under which this node gave it up: what it has on its way to the store under it may yet land. */
   readonly #givenUp = new Map<number, number>();
 
@@ -38,8 +39,8 @@ export class Holdings {
     return this.#owned;
   }
 
-  /** The newest row of each shard that the store has shown. */
-  get table(): ReadonlyMap<number, Learnt> {
+  /** The newest row of each shard that the store has shown, by number of the shard. */
+  get table(): readonly (Learnt | undefined)[] {
     return this.#table;
   }
 
@@ -51,14 +52,16 @@ export class Holdings {
   record(rows: readonly ShardRow[]): void {
     const atMs = this.#nowMs();
     for (const row of rows)
-      if (row.epoch > (this.#table.get(row.shard)?.row.epoch ?? -1)) this.#table.set(row.shard, { row, atMs });
+      if (row.epoch > (this.#table[row.shard]?.row.epoch ?? -1)) this.#table[row.shard] = { row, atMs };
   }
 
   /** Holds what is believed to be owned against the table. */
   reconcile(): void {
     const gone: number[] = [];
     const found: ShardRow[] = [];
-    for (const { row } of this.#table.values()) {
+    for (const learnt of this.#table) {
+      if (learnt === undefined) continue;
+      const { row } = learnt;
       const epoch = this.#owned.get(row.shard);
       if (this.isMine(row)) {
         if ((epoch === undefined || row.epoch > epoch) && !this.leaving.has(row.shard)) found.push(row);
@@ -99,7 +102,7 @@ export class Holdings {
   forsaken(): readonly ShardRow[] {
     const rows: ShardRow[] = [];
     for (const [shard, epoch] of this.#givenUp) {
-      const row = this.#table.get(shard)?.row;
+      const row = this.#table[shard]?.row;
       if (row?.epoch === epoch && this.isMine(row) && !this.leaving.has(shard)) rows.push(row);
     }
     return rows;

@@ -27,7 +27,7 @@ export function candidates({ nodes, storeNowMs }: Sight): readonly string[] {
 
 /** Shards of nobody: not `owned`, without owner, of a fenced node, of an incarnation that another has followed. */
 export function orphans(
-  known: ReadonlyMap<number, Learnt>,
+  known: readonly (Learnt | undefined)[],
   owned: ReadonlyMap<number, number>,
   { nodes }: Sight,
   fenced: ReadonlySet<string>,
@@ -38,8 +38,10 @@ export function orphans(
       .map(({ name, incarnation }) => [name, incarnation]),
   );
   const found = new Map<number, ShardRow>();
-  for (const { row } of known.values())
-    if (alive.get(row.owner) !== row.incarnation && !owned.has(row.shard)) found.set(row.shard, row);
+  for (const learnt of known) {
+    if (learnt === undefined || owned.has(learnt.row.shard)) continue;
+    if (alive.get(learnt.row.owner) !== learnt.row.incarnation) found.set(learnt.row.shard, learnt.row);
+  }
   return found;
 }
 
@@ -67,12 +69,12 @@ export function firstExpiryMs({ nodes, storeNowMs }: Sight, self: string): numbe
  * fail-over or a restored backup. Only what was learnt before the look began can be held against it.
  */
 export function regression(
-  known: ReadonlyMap<number, Learnt>,
+  known: readonly (Learnt | undefined)[],
   { shards }: Sight,
   lookSentMs: number,
 ): { readonly shard: number; readonly was: number; readonly is: number } | undefined {
   for (const { shard, epoch } of shards) {
-    const before = known.get(shard);
+    const before = known[shard];
     if (before !== undefined && before.atMs < lookSentMs && before.row.epoch > epoch)
       return { shard, was: before.row.epoch, is: epoch };
   }

@@ -30,6 +30,9 @@ export interface Writing {
   format(): number;
 }
 
+/** What follows it comes after all that is under way now, without the async resource that `queueMicrotask` makes. */
+const soon = Promise.resolve();
+
 const plainWriting: Writing = { forms: messageForms, format: () => formats.newest };
 
 interface Outstanding {
@@ -133,13 +136,15 @@ export class Link {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    queueMicrotask(() => {
-      this.#flushing = false;
-      for (const [to, items] of drain(this.#asks))
-        this.#send(to, items, (part) => ({ kind: "asks", from: this.#self, items: part }));
-      for (const [to, items] of drain(this.#answers))
-        this.#send(to, items, (part) => ({ kind: "answers", from: this.#self, items: part }));
-    });
+    void soon.then(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    for (const [to, items] of drain(this.#asks))
+      this.#send(to, items, (part) => ({ kind: "asks", from: this.#self, items: part }));
+    for (const [to, items] of drain(this.#answers))
+      this.#send(to, items, (part) => ({ kind: "answers", from: this.#self, items: part }));
   }
 
   /** As few messages as the bus takes; an item that it does not take even alone is left to the timeout of who asked. */

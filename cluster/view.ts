@@ -3,6 +3,7 @@
  * announce. Only ever a hint for routing; the fence decides who may write. A hint that the table does not confirm in
  * two looks is dropped, so that no wrong announcement misleads for long.
  */
+import { shardCount } from "../src/core/shard.js";
 import type { NodeRow, ShardRow, Sight } from "../src/ports/leases.js";
 
 /** The owner of a shard as far as is known. */
@@ -13,7 +14,8 @@ export interface Owner {
 }
 
 export class View {
-  readonly #shards = new Map<number, { row: ShardRow; look: number }>();
+  /** By number of the shard. */
+  readonly #shards: ({ row: ShardRow; look: number } | undefined)[] = [];
   readonly #waiting = new Set<() => void>();
   #nodes: readonly NodeRow[] = [];
   #nodesByName = new Map<string, NodeRow>();
@@ -32,12 +34,12 @@ export class View {
 
   /** By number of the shard. */
   get shards(): readonly ShardRow[] {
-    return [...this.#shards.values()].map(({ row }) => row).sort((a, b) => a.shard - b.shard);
+    return this.#shards.flatMap((known) => known?.row ?? []);
   }
 
   /** Owner of a shard, `undefined` when nobody has it or its node is known to be gone. */
   ownerOf(shard: number): Owner | undefined {
-    const row = this.#shards.get(shard)?.row;
+    const row = this.#shards[shard]?.row;
     if (row === undefined || row.owner === "") return undefined;
     const node = this.#nodesByName.get(row.owner);
     const gone = node !== undefined && node.incarnation >= row.incarnation && node.state === "fenced";
@@ -65,12 +67,13 @@ export class View {
   #take(rows: readonly ShardRow[], seen: boolean): void {
     let changed = false;
     for (const row of rows) {
-      const known = this.#shards.get(row.shard);
+      if (row.shard >= shardCount) continue; // announced, but there is no such shard
+      const known = this.#shards[row.shard];
       const fresh = known !== undefined && known.look >= this.#looks - 1;
       if (known !== undefined && known.row.epoch > row.epoch && (!seen || fresh)) continue;
       const same = known?.row.epoch === row.epoch && known.row.owner === row.owner;
       if (!same) changed = true;
-      if (known === undefined) this.#shards.set(row.shard, { row, look: this.#looks });
+      if (known === undefined) this.#shards[row.shard] = { row, look: this.#looks };
       else if (!same || seen) {
         known.row = row;
         known.look = this.#looks;

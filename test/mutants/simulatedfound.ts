@@ -69,7 +69,7 @@ export const found: readonly SimulatedMutant[] = [
     name: "found: a claim's late answer brings back what was given up since",
     file: "cluster/holdings.ts",
     find: "row.epoch > (this.#givenUp.get(row.shard) ?? -1)",
-    replace: "(this.#table.get(row.shard)?.row !== row || row.epoch > (this.#givenUp.get(row.shard) ?? -1))",
+    replace: "(this.#table[row.shard]?.row !== row || row.epoch > (this.#givenUp.get(row.shard) ?? -1))",
     rules: ["S2"],
     seeds: [508_338, 508_378],
   },

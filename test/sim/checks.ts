@@ -83,10 +83,9 @@ function judgeEffects({ services, coverage }: World, story: Story, account: Acco
     story.topic === undefined
       ? Array.from({ length: story.branches }, (_, i) => branchId(i + 1))
       : account.ops.map(({ branchId: id }) => id);
+  for (const [op, times] of services.effectsOf(story.gid))
+    if (times > 1) found.push(`BARRIER: doubled effect of ${op}`);
   for (const [i, id] of ids.entries()) {
-    for (const op of ["action", "compensate", "try", "confirm", "cancel", "commit", "rollback"])
-      if ((services.effects.get(`${story.gid} ${id} ${op}`) ?? 0) > 1)
-        found.push(`BARRIER: doubled effect of ${op} ${id}`);
     const net = services.net(story.gid, id, first);
     const undoable = story.type !== "saga" || account.ops[2 * i]?.url !== "";
     exempt ||= !undoable;

@@ -44,12 +44,11 @@ export interface Sender {
   full(): void;
 }
 
+const none: ReadonlyMap<string, number> = new Map();
 const undoing: ReadonlySet<string> = new Set(["compensate", "cancel", "rollback"]);
 const doing: ReadonlySet<string> = new Set(["action", "try"]);
 
 export class Services {
-  /** Effects that took place, by `gid branch op`. */
-  readonly effects = new Map<string, number>();
   readonly manners = new Map<string, Manner>();
   /** Messages whose initiator's local transaction committed. */
   readonly committed = new Set<string>();
@@ -66,6 +65,8 @@ export class Services {
   /** Transactions of which a branch has refused. */
   readonly refusals = new Set<string>();
   readonly #nth = new Map<string, number>();
+  /** Effects that took place, by gid, then by `branch op`. */
+  readonly #effects = new Map<string, Map<string, number>>();
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #hit: (kind: MomentaryKind) => void;
@@ -89,9 +90,11 @@ export class Services {
     const locations = new Map<string, { readonly origin: string; readonly target: string }>();
     return {
       locate: (_protocol, url) => {
-        const known = locations.get(url) ?? { origin: originOf(url), target: url };
-        locations.set(url, known);
-        return known;
+        const known = locations.get(url);
+        if (known !== undefined) return known;
+        const location = { origin: originOf(url), target: url };
+        locations.set(url, location);
+        return location;
       },
       call: async (call) => {
         if (!process.does("call")) return new Promise<Answer>(() => {});
@@ -188,8 +191,10 @@ export class Services {
   async effect({ gid, branchId, op, type }: Pick<Call, "gid" | "branchId" | "op" | "type">): Promise<void> {
     const verdict = await passBarrier(this.#table, { gid, branchId, op, transType: type }, "01");
     if (verdict !== "execute") return;
-    const key = `${gid} ${branchId} ${op}`;
-    this.effects.set(key, (this.effects.get(key) ?? 0) + 1);
+    const effects = this.#effects.get(gid) ?? new Map<string, number>();
+    this.#effects.set(gid, effects);
+    const key = `${branchId} ${op}`;
+    effects.set(key, (effects.get(key) ?? 0) + 1);
     const { amount } = this.manners.get(`${gid} ${branchId}`) ?? plain;
     if (doing.has(op)) this.move(gid, amount);
     if (undoing.has(op)) this.move(gid, -amount);
@@ -200,10 +205,16 @@ export class Services {
     this.moved.set(gid, (this.moved.get(gid) ?? 0) + amount);
   }
 
+  /** How often each op of a transaction had its effect, by `branch op`. */
+  effectsOf(gid: string): ReadonlyMap<string, number> {
+    return this.#effects.get(gid) ?? none;
+  }
+
   /** Net effect of a branch: 1 = its work stands, 0 = never done or undone. */
   net(gid: string, branchId: string, forward: string): number {
-    const done = this.effects.get(`${gid} ${branchId} ${forward}`) ?? 0;
-    for (const op of undoing) if (this.effects.has(`${gid} ${branchId} ${op}`)) return done - 1;
+    const effects = this.effectsOf(gid);
+    const done = effects.get(`${branchId} ${forward}`) ?? 0;
+    for (const op of undoing) if (effects.has(`${branchId} ${op}`)) return done - 1;
     return done;
   }
 

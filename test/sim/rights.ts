@@ -48,12 +48,13 @@ export class Rights {
 
   /** S2: an epoch that a node has given up is over for it, whatever became of the statement. */
   #judgeTenure(): void {
+    const { size } = this.givenUp;
+    if (size === 0) return;
+    this.#law.coverage.count("checked: no epoch is used after it was given up", size);
     const keeper = this.#keeper();
-    for (const [shard, epoch] of this.givenUp) {
-      this.#law.coverage.count("checked: no epoch is used after it was given up");
+    for (const [shard, epoch] of this.givenUp)
       if (keeper.epochOf(shard) === epoch)
         this.#accuse(`S2: ${this.#name} works again under epoch ${epoch} of shard ${shard}, which it had given up`);
-    }
   }
 
   /** Neither call nor flush begins after the lease is over (reliability 3.4 and 5.5), by the store's own clock. */

@@ -42,7 +42,7 @@ export async function compare(comparison: Comparison): Promise<boolean> {
     process.stderr.write(`${progress(round)}\n`);
   }
   participants.close();
-  const rows = summarise(rounds);
+  const rows = summarise(rounds, (from, to) => participants.repeated(from, to));
   process.stdout.write(`\n${toMarkdown(rows, machine)}`);
   if (comparison.json !== undefined) {
     writeFileSync(comparison.json, `${JSON.stringify({ machine, comparison, rows, rounds }, undefined, 2)}\n`);

@@ -12,7 +12,7 @@ export class Participants {
   readonly port: number;
   readonly #process: ChildProcess;
   #onCompleted: OnCompleted = () => {};
-  #repeated = 0;
+  readonly #repeated: number[] = [];
   #rest: Buffer = Buffer.alloc(0);
 
   private constructor(child: ChildProcess, port: number, reports: Socket) {
@@ -36,15 +36,17 @@ export class Participants {
     return new Participants(child, message.port, reports);
   }
 
-  /** Replaces the listener; forgets the count of repeated calls. */
+  /** Replaces the listener. */
   listen(onCompleted: OnCompleted): void {
     this.#onCompleted = onCompleted;
-    this.#repeated = 0;
   }
 
-  /** Calls since {@link listen} that came a second time or should not have come. */
-  get repeated(): number {
-    return this.#repeated;
+  /**
+   * Calls so far that came a second time or should not have come, of transactions with these indices: a coordinator may
+   * still repeat a call when another one is at work.
+   */
+  repeated(from: number, to: number): number {
+    return this.#repeated.filter((index) => index >= from && index < to).length;
   }
 
   close(): void {
@@ -56,7 +58,7 @@ export class Participants {
     const whole = all.length - (all.length % 16);
     for (let at = 0; at < whole; at += 16) {
       const index = all.readDoubleLE(at);
-      if (index < 0) this.#repeated++;
+      if (index < 0) this.#repeated.push(-1 - index);
       else this.#onCompleted(index, all.readDoubleLE(at + 8));
     }
     this.#rest = all.subarray(whole);

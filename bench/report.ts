@@ -38,17 +38,20 @@ export function describeMachine(): Machine {
   return { cores: all.length, cpu: all[0]?.model ?? "?", kernel: release(), node: process.version, loadBefore };
 }
 
+/** Tells how many calls of transactions with these indices came that should not have come (again). */
+type Repeated = (from: number, to: number) => number;
+
 /** Rows in the order in which their first round ran. */
-export function summarise(rounds: readonly Round[]): readonly Row[] {
+export function summarise(rounds: readonly Round[], repeated: Repeated): readonly Row[] {
   const groups = new Map<string, Round[]>();
   for (const round of rounds) {
     const key = `${round.pattern} ${round.clients} ${round.target}`;
     groups.set(key, [...(groups.get(key) ?? []), round]);
   }
-  return [...groups.values()].map(toRow);
+  return [...groups.values()].map((group) => toRow(group, repeated));
 }
 
-function toRow(rounds: readonly Round[]): Row {
+function toRow(rounds: readonly Round[], repeated: Repeated): Row {
   const { target, pattern, clients } = rounds[0]!;
   const rates = rounds.map((round) => round.perSecond);
   const known = (figure: (round: Round) => number | undefined) => {
@@ -70,7 +73,7 @@ function toRow(rounds: readonly Round[]): Row {
     acknowledged: sum((round) => round.acknowledged),
     lost: sum((round) => round.lost),
     errors: sum((round) => round.errors),
-    repeated: sum((round) => round.repeated),
+    repeated: sum((round) => repeated(...round.indices)),
   };
 }
 

@@ -48,7 +48,8 @@ export interface Round {
   readonly completed: number;
   readonly lost: number;
   readonly errors: number;
-  readonly repeated: number;
+  /** Of its transactions, in order to tell whose a call is that comes when another round runs. */
+  readonly indices: readonly [from: number, to: number];
   readonly firstError: string | undefined;
 }
 
@@ -94,6 +95,7 @@ interface Counts {
 export async function runRound(plan: RoundPlan, participants: Participants): Promise<Round> {
   const tracker = new Tracker();
   const counts: Counts = { acknowledged: 0, errors: 0, firstError: undefined, stopped: false, pending: new Set() };
+  const firstIndex = plan.nextIndex();
   participants.listen((index, atUs) => tracker.complete(index, atUs));
   const { addresses } = plan.target;
   const loops = Array.from({ length: plan.clients }, (_, n) =>
@@ -127,7 +129,7 @@ export async function runRound(plan: RoundPlan, participants: Participants): Pro
     completed: counts.acknowledged - counts.pending.size,
     lost: counts.pending.size,
     errors: counts.errors,
-    repeated: participants.repeated,
+    indices: [firstIndex, plan.nextIndex()],
     firstError: counts.firstError,
   };
 }

@@ -71,7 +71,8 @@ afterAll(() => participants.close());
 describe("a round of the benchmark", () => {
   it.each(["saga", "rollback"] as const)("finds nothing wrong with an honest coordinator (%s)", async (pattern) => {
     const round = await withCoordinator("none", pattern, 4);
-    expect(round).toMatchObject({ lost: 0, errors: 0, repeated: 0, completed: round.acknowledged });
+    expect(round).toMatchObject({ lost: 0, errors: 0, completed: round.acknowledged });
+    expect(participants.repeated(...round.indices)).toBe(0);
     expect(round.acknowledged).toBeGreaterThan(20);
     expect(round.perSecond).toBeGreaterThan(20);
     expect(round.p50Ms).toBeGreaterThan(0);
@@ -88,7 +89,8 @@ describe("a round of the benchmark", () => {
   it("counts calls that come a second time", async () => {
     const round = await withCoordinator("repeats", "saga", 2);
     expect(round).toMatchObject({ lost: 0, errors: 0 });
-    expect(round.repeated).toBeGreaterThan(0);
+    expect(participants.repeated(...round.indices)).toBeGreaterThan(0);
+    expect(participants.repeated(round.indices[1], Number.POSITIVE_INFINITY)).toBe(0);
   });
 
   it("counts a refused submit as an error with its text, not as lost", async () => {
@@ -112,10 +114,10 @@ describe("the report", () => {
         cpuMsEach: undefined,
         commitsEach: undefined,
       },
-      ...{ acknowledged: 10, completed: 10 - lost, lost, errors: 0, repeated: 0, firstError: undefined },
+      ...{ acknowledged: 10, completed: 10 - lost, lost, errors: 0, indices: [0, 10] as const, firstError: undefined },
     });
-    const [row] = summarise([round(5, 0), round(1, 1), round(3, 1)]);
-    expect(row).toMatchObject({ perSecond: 3, perSecondRange: [1, 5], rounds: 3, acknowledged: 30, lost: 2 });
+    const [row] = summarise([round(5, 0), round(1, 1), round(3, 1)], () => 1);
+    expect(row).toMatchObject({ perSecond: 3, perSecondRange: [1, 5], rounds: 3, acknowledged: 30, lost: 2, repeated: 3 });
     expect(median([4, 1])).toBe(2.5);
   });
 

@@ -38,6 +38,9 @@ interface Waiting {
   readonly isAbandoned: () => boolean;
 }
 
+/** Commits of a flush that is over, with what became of them. */
+type Decided = readonly (readonly [Waiting, Committed])[];
+
 /** First and longest wait before a flush is tried again when the store cannot be reached. */
 const againMs = { first: 50, longest: 1000 };
 
@@ -140,23 +143,18 @@ export class Committer {
     this.#flushing ??= this.#run();
   }
 
+  /**
+   * The next flush is sent before those of the last one hear of it: the store writes while they go on. What they then
+   * add goes with the flush after it.
+   */
   async #run(): Promise<void> {
     await Promise.resolve(); // the rest of this tick's commits join the first flush
-    while (this.#hurried && this.#queue.length > 0) {
-      const batch = this.#take();
-      this.#hurried = this.#queue.length > 0;
-      this.#cancelLingering?.();
-      this.#cancelLingering = undefined;
-      this.#inFlush = batch.length;
-      this.#oldestMs = batch[0]!.sinceMs;
-      const results = await this.#flush(batch);
-      this.#inFlush = 0;
-      this.#tookMs = this.#clock.monotonicMs() - this.#oldestMs;
-      if (results === undefined) break;
-      batch.forEach((waiting, i) => {
-        this.#queuedBytes -= waiting.bytes;
-        this.#tell(waiting, results[i]!);
-      });
+    let decided: Decided | undefined = [];
+    while (decided !== undefined) {
+      const next = this.#isDue ? this.#flushNext() : undefined;
+      for (const [waiting, result] of decided) this.#tell(waiting, result);
+      if (next === undefined && !this.#isDue) break;
+      decided = next === undefined ? [] : await next;
     }
     if (this.#closed) {
       this.#queue.length = 0;
@@ -165,8 +163,27 @@ export class Committer {
     this.#flushing = undefined;
   }
 
+  get #isDue(): boolean {
+    return this.#hurried && this.#queue.length > 0;
+  }
+
+  /** Resolves to the verdicts; `undefined`: given up. */
+  async #flushNext(): Promise<Decided | undefined> {
+    const batch = this.#take();
+    this.#hurried = this.#queue.length > 0;
+    this.#cancelLingering?.();
+    this.#cancelLingering = undefined;
+    this.#inFlush = batch.length;
+    this.#oldestMs = batch[0]!.sinceMs;
+    const results = await this.#flush(batch);
+    this.#inFlush = 0;
+    this.#tookMs = this.#clock.monotonicMs() - this.#oldestMs;
+    return results && batch.map((waiting, i) => [waiting, results[i]!] as const);
+  }
+
   /** A bug in one actor's turn must not stop the flushes of all others (L3). */
-  #tell({ commit, done }: Waiting, result: Committed): void {
+  #tell({ commit, bytes, done }: Waiting, result: Committed): void {
+    this.#queuedBytes -= bytes;
     try {
       done(result);
     } catch (cause) {

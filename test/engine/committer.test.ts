@@ -114,6 +114,27 @@ describe("the committer", () => {
     expect([...met].sort()).toEqual(["conflict", "fenced", "ok", "refused"]);
   });
 
+  it("sends the next flush before those of the last one hear of it: the store writes while they go on", async () => {
+    const order: string[] = [];
+    const { committer, clock } = setup(undefined, (batch) => {
+      order.push(`sent ${batch.map(({ gid }) => gid).join(" ")}`);
+    });
+    const told = (i: number) => () => {
+      order.push(`told g${i}`);
+      if (i === 1) committer.add(commitOf(10, "good"), 100, told(10));
+    };
+    for (let i = 0; i < 10; i++) committer.add(commitOf(i, "good"), 100, told(i));
+    await clock.advance(1000);
+    const first = Array.from({ length: 8 }, (_, i) => `g${i}`);
+    expect(order).toEqual([
+      `sent ${first.join(" ")}`,
+      "sent g8 g9",
+      ...first.map((gid) => `told ${gid}`),
+      "sent g10",
+      ...["told g8", "told g9", "told g10"],
+    ]);
+  });
+
   it("takes a flush apart on which the store fails in no known way: the commit that brings it about stands alone", async () => {
     const { store, committer, clock, log } = setup(undefined, (batch) => {
       if (batch.some(({ gid }) => gid === "g5")) throw new TypeError("a value without a form");

@@ -64,6 +64,11 @@ export class Session {
     this.#options = options;
   }
 
+  /** Of the connection there is; `undefined`: it has to be opened first. */
+  get manners(): Manners | undefined {
+    return this.#opened;
+  }
+
   /** Connects unless it is connected. @throws SessionFailure `unsent` */
   async open(): Promise<Manners> {
     try {

@@ -1,6 +1,7 @@
 /**
  * Flushes: sends them, takes apart those that the guards or a taken key held back, tries again after collisions,
- * decides those whose answer was lost. One at a time, in the order in which they are asked for.
+ * decides those whose answer was lost. One at a time, in the order in which they are asked for; the first packet is
+ * sent within the call when none is under way.
  */
 import type { JournalRow } from "../../core/evolve.js";
 import type { ShardRow } from "../../ports/leases.js";
@@ -46,6 +47,8 @@ export class Writer {
   readonly #pen: Pen;
   readonly #random: () => number;
   #last: Promise<unknown> = Promise.resolve();
+  /** Flushes that were asked for and have not ended. */
+  #pending = 0;
   #closed = false;
 
   constructor(session: Session, owner: Owner, pen: Pen, random: () => number) {
@@ -74,9 +77,17 @@ export class Writer {
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new StoreUnavailable("the store is closed"));
-    const turn = this.#last.then(work);
+    const turn = this.#pending++ === 0 ? this.#work(work) : this.#last.then(() => this.#work(work));
     this.#last = turn.catch(() => undefined);
     return turn;
+  }
+
+  async #work<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      this.#pending--;
+    }
   }
 
   async #commit(batch: readonly Commit[]): Promise<readonly Verdict[]> {
@@ -128,7 +139,7 @@ export class Writer {
   async #send(batch: readonly Commit[]): Promise<Sent> {
     let packetsLeft = Number.POSITIVE_INFINITY;
     try {
-      const packets = this.#flushOf(batch, await this.#session.open());
+      const packets = this.#flushOf(batch, this.#session.manners ?? (await this.#session.open()));
       packetsLeft = packets.length;
       for (const packet of packets) {
         packetsLeft--;

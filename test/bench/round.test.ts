@@ -117,7 +117,8 @@ describe("the report", () => {
       ...{ acknowledged: 10, completed: 10 - lost, lost, errors: 0, indices: [0, 10] as const, firstError: undefined },
     });
     const [row] = summarise([round(5, 0), round(1, 1), round(3, 1)], () => 1);
-    expect(row).toMatchObject({ perSecond: 3, perSecondRange: [1, 5], rounds: 3, acknowledged: 30, lost: 2, repeated: 3 });
+    expect(row).toMatchObject({ perSecond: 3, perSecondRange: [1, 5], rounds: 3 });
+    expect(row).toMatchObject({ acknowledged: 30, lost: 2, repeated: 3 });
     expect(median([4, 1])).toBe(2.5);
   });
 

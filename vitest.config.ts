@@ -17,7 +17,7 @@ const integration = [
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: integration, testTimeout: 60_000 } },
+      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: integration, testTimeout: 120_000 } },
       {
         test: {
           name: "integration",

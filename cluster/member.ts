@@ -2,10 +2,12 @@
  * One node of a cluster, put together from its parts: engine, keeper, link and router around one view. Takes everything
  * that touches the world from outside, so that a simulation makes the same node as production does.
  */
+import { refused } from "../src/core/input.js";
 import { Engine, type EnginePorts } from "../src/engine/engine.js";
 import type { EngineSettings } from "../src/engine/services.js";
 import type { Bus } from "../src/ports/bus.js";
 import type { Clock } from "../src/ports/clock.js";
+import type { Coordinator } from "../src/ports/coordinator.js";
 import type { Leases, ShardRow } from "../src/ports/leases.js";
 import type { Workforce } from "../src/ports/workforce.js";
 import { waitForRoom } from "./alone.js";
@@ -91,7 +93,8 @@ export function createMember(
     view.learn(rows);
     if (taken) keeper.hurry();
   };
-  const link: Link = new Link(settings.name, bus, clock, log, engine, changed, ports.random, ports.writing);
+  const forOthers = ownerOf(engine, keeper);
+  const link: Link = new Link(settings.name, bus, clock, log, forOthers, changed, ports.random, ports.writing);
   const coordinator = new Router(engine, link, view, clock, {
     self: settings.name,
     ownerWaitMs: leaseMs + 1000,
@@ -120,6 +123,19 @@ export function createMember(
       await keeper.leave(graceMs);
       await engine.close(500);
       await bus.close();
+    },
+  };
+}
+
+/**
+ * The engine as other nodes ask it. One that stands still since its lease is over is about to have a follower: who asks
+ * here on a client's behalf waits for that, as it does for any shard without an owner (reliability 7).
+ */
+function ownerOf(engine: Coordinator, keeper: Keeper): Coordinator {
+  return {
+    handle(gid, request) {
+      if (!keeper.suspended) return engine.handle(gid, request);
+      return Promise.resolve(refused("NOT_OWNER", `gid ${gid}: this node stands still until it has renewed its lease`));
     },
   };
 }

@@ -244,6 +244,16 @@ describe("a network or a clock that misbehaves", () => {
     expectOneWriter(c);
   });
 
+  it("16: what is asked elsewhere for a node that is cut off from the store waits for its follower", async () => {
+    const c = await settled(["a", "b"]);
+    c.storeCut.add("b");
+    await until(c, "b stands still", () => c.at("b").keeper.suspended, 4000);
+    expect(c.at("a").keeper.owned.size).toBeLessThan(256);
+    expect(await ask(c, "a", gidOf(c, "b"), one())).toMatchObject({ kind: "accepted" });
+    expect(c.at("a").keeper.owned.size).toBe(256);
+    expectOneWriter(c);
+  });
+
   it("19: wall clocks an hour wrong, or jumping, change neither leases nor the time of a retry", async () => {
     const c = cluster();
     let errorMs = 3_600_000;

@@ -93,8 +93,7 @@ export function createMember(
     view.learn(rows);
     if (taken) keeper.hurry();
   };
-  const forOthers = ownerOf(engine, keeper);
-  const link: Link = new Link(settings.name, bus, clock, log, forOthers, changed, ports.random, ports.writing);
+  const link = new Link(settings.name, bus, clock, log, ownerOf(engine, keeper), changed, ports.random, ports.writing);
   const coordinator = new Router(engine, link, view, clock, {
     self: settings.name,
     ownerWaitMs: leaseMs + 1000,

@@ -92,7 +92,7 @@ describe("the front says what the library says", () => {
   });
 
   /**
-   * One in some thousands differs: a body that is longer than it says, of a request that is handed over. To what is left
+   * One in some thousands differs: a body that is longer than it says, of a request that is handed over. To the rest
    * of it the library alone answers 400 and ends the connection; after us it ends it without that answer. So without
    * FUZZ_RUNS the requests are the same ones each time.
    */

@@ -93,24 +93,6 @@ function copied(tx: Transaction): Fresh<Transaction> {
   };
 }
 
-/** Like a transaction, so an op. */
-function copiedOp(op: BranchOp): Fresh<BranchOp> {
-  return {
-    branchId: op.branchId,
-    op: op.op,
-    url: op.url,
-    payload: op.payload,
-    headers: op.headers,
-    requestTimeoutS: op.requestTimeoutS,
-    status: op.status,
-    startedAtMs: op.startedAtMs,
-    tries: op.tries,
-    createdAtMs: op.createdAtMs,
-    updatedAtMs: op.updatedAtMs,
-    finishedAtMs: op.finishedAtMs,
-  };
-}
-
 function born(event: Created): Fresh<Transaction> {
   const atMs = event.atMs;
   return {
@@ -141,8 +123,17 @@ function born(event: Created): Fresh<Transaction> {
   };
 }
 
-/** Written out: all ops have one shape then, wherever their events come from. */
 function bornOp(op: NewOp, atMs: number): BranchOp {
+  const finishedAtMs = op.status === "prepared" ? undefined : atMs;
+  return shapedOp(op, { startedAtMs: undefined, tries: undefined, createdAtMs: atMs, updatedAtMs: atMs, finishedAtMs });
+}
+
+function copiedOp(op: BranchOp): Fresh<BranchOp> {
+  return shapedOp(op, op);
+}
+
+/** Written out as a transaction is: all ops have one shape then, wherever their events come from. */
+function shapedOp(op: NewOp, course: Omit<BranchOp, keyof NewOp>): Fresh<BranchOp> {
   return {
     branchId: op.branchId,
     op: op.op,
@@ -151,11 +142,11 @@ function bornOp(op: NewOp, atMs: number): BranchOp {
     headers: op.headers,
     requestTimeoutS: op.requestTimeoutS,
     status: op.status,
-    startedAtMs: undefined,
-    tries: undefined,
-    createdAtMs: atMs,
-    updatedAtMs: atMs,
-    finishedAtMs: op.status === "prepared" ? undefined : atMs,
+    startedAtMs: course.startedAtMs,
+    tries: course.tries,
+    createdAtMs: course.createdAtMs,
+    updatedAtMs: course.updatedAtMs,
+    finishedAtMs: course.finishedAtMs,
   };
 }
 

@@ -5,11 +5,12 @@ import type { Mutant } from "./mutant.js";
 
 const head = "src/gateway/http/front/head.ts";
 const connection = "src/gateway/http/front/connection.ts";
+const refusals = "src/gateway/http/refusals.ts";
 const differential = "test/gateway/front/differential.test.ts";
 const alone = "test/gateway/front/front.test.ts";
 const says = "says what the library says";
 
-/** All breaks of `src/gateway/http/front`. */
+/** All breaks of `src/gateway/http/front`, and of what is refused in the same way with and without it. */
 export const frontMutants: readonly Mutant[] = [
   {
     name: "front: a second Content-Length counts",
@@ -138,5 +139,61 @@ export const frontMutants: readonly Mutant[] = [
     replace: "",
     tests: [alone],
     rule: "closes a connection with its answer",
+  },
+  {
+    name: "refusals: a body is not read to the error",
+    file: refusals,
+    find: "process.nextTick(refuseAfterAnswers, error, socket)",
+    replace: "refuseAfterAnswers(error, socket)",
+    tests: [alone],
+    rule: "too large is not replaced",
+  },
+  {
+    name: "refusals: the client's end comes before what it is told",
+    file: refusals,
+    find: "process.nextTick(refuseAfterAnswers, error, socket)",
+    replace: "setImmediate(refuseAfterAnswers, error, socket)",
+    tests: [alone],
+    rule: "sends rubbish and ends its side",
+  },
+  {
+    name: "refusals: each piece of rubbish counts",
+    file: refusals,
+    find: "else if (!refused.has(socket)) process",
+    replace: "else process",
+    tests: [alone],
+    rule: "refused once, after its answer",
+  },
+  {
+    name: "refusals: rubbish is refused in place of a whole request",
+    file: refusals,
+    find: "return req.complete || ",
+    replace: "return ",
+    tests: [differential],
+    rule: "none behind a request",
+  },
+  {
+    name: "refusals: an answer that does not need the body is not waited for",
+    file: refusals,
+    find: " || req.readableFlowing === null",
+    replace: "",
+    tests: [differential],
+    rule: "none behind a request",
+  },
+  {
+    name: "refusals: a tunnel cuts off the answers before it",
+    file: refusals,
+    find: 'refuseAfterAnswers(new Error("CONNECT"), socket);',
+    replace: "destroy();",
+    tests: [differential],
+    rule: "none behind a request",
+  },
+  {
+    name: "refusals: who asks for a tunnel keeps the connection",
+    file: refusals,
+    find: '.on("finish", destroy)',
+    replace: "",
+    tests: [differential],
+    rule: "none behind a request",
   },
 ];

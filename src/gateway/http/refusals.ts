@@ -1,7 +1,7 @@
 /**
  * Refusals that no route makes: by the framework, by the HTTP parser, for unknown paths.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type Refusal, refused } from "../../core/input.js";
 import type { Log } from "../../ports/observer.js";
@@ -36,22 +36,51 @@ export function notFoundAnswer(routes: readonly Route[]): (method: string, url: 
   };
 }
 
+/** An error of the HTTP parser, or of the socket. */
+type ConnectionError = Error & { readonly code?: string };
+
 /**
- * Requests that are no HTTP, or never end: answered on the bare socket, then cut off. Where rubbish follows a whole
- * request whose answer is still to come, that answer is sent first, and nothing in its place.
+ * What the library tells a connection whose bytes are no HTTP, or whose request never ends. All requests before are
+ * answered first, whether they have been or are still to be: what a client is told depends neither on the pieces in
+ * which its bytes come nor on when. So a tick passes, in which whoever reads the body gets what came of it before the
+ * error; no longer one, since the client's end would come in between. Only the first error of a connection counts,
+ * each further piece makes one more.
  */
-export function refuseBareSocket(error: Error & { readonly code?: string }, socket: Socket): void {
-  const answering = answerInProgress(socket);
-  if (error.code === "ECONNRESET" || !socket.writable || answering?.headersSent) {
-    socket.destroy();
-    return;
-  }
-  if (answering?.req.complete) {
-    answering.shouldKeepAlive = false;
-    answering.once("close", () => socket.destroy());
-    return;
-  }
-  const { status, words } = rawRefusal(error.code);
+export function refusalOfConnections(): (error: ConnectionError, socket: Socket) => void {
+  const refused = new WeakSet<Socket>();
+  return (error, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+    else if (!refused.has(socket)) process.nextTick(refuseAfterAnswers, error, socket);
+    refused.add(socket);
+  };
+}
+
+/** CONNECT is refused in its turn, too. Node alone would cut the connection, and answers that are still to come. */
+export function refuseTunnels(server: Server): void {
+  server.on("connect", (_request, duplex) => {
+    const socket = duplex as Socket; // nobody else looks after it any more, nor reads
+    const destroy = () => socket.destroy();
+    socket.on("error", destroy).on("finish", destroy).setTimeout(server.requestTimeout, destroy);
+    refuseAfterAnswers(new Error("CONNECT"), socket);
+  });
+}
+
+function refuseAfterAnswers(error: ConnectionError, socket: Socket): void {
+  const answer = answerInProgress(socket);
+  if (answer !== undefined && comesAnyway(answer)) {
+    answer.once("close", () => refuseAfterAnswers(error, socket));
+  } else if (!socket.writable || answer?.headersSent) socket.destroy();
+  else refuseBareSocket(error, socket);
+}
+
+/** Whether an answer does not wait for more of its request: that is whole, or its body is not read. */
+function comesAnyway({ req }: ServerResponse<IncomingMessage>): boolean {
+  return req.complete || req.readableFlowing === null;
+}
+
+/** A refusal on a socket that no answer is on its way to; the last that is said there. */
+export function refuseBareSocket({ code }: ConnectionError, socket: Socket): void {
+  const { status, words } = rawRefusal(code);
   // Which route was meant may not be known, so all get what prepareWorkflow's clients need (D20).
   const body = JSON.stringify({ message: words, transaction: words });
   socket.end(

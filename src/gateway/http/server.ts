@@ -14,7 +14,7 @@ import { type HttpAnswer, jsonType, refusalAnswer, refusalBody } from "./answer.
 import { takeBody } from "./body.js";
 import type { HotRoute } from "./front/connection.js";
 import { createFront, type Front } from "./front/front.js";
-import { notFoundAnswer, refusalOfFramework, refuseBareSocket } from "./refusals.js";
+import { notFoundAnswer, refusalOfConnections, refusalOfFramework, refuseTunnels } from "./refusals.js";
 import type { HttpRequest, Route } from "./route.js";
 import { type Serve, serving } from "./serve.js";
 import { Waits } from "./waits.js";
@@ -151,13 +151,14 @@ function createApp({ limits, arriving, settings, log }: HttpServerDeps, nowhere:
     exposeHeadRoutes: false,
     forceCloseConnections: "idle",
     logger: false,
-    clientErrorHandler: refuseBareSocket,
+    clientErrorHandler: refusalOfConnections(),
     frameworkErrors: (error, _request, reply) => {
       const answer = refusalAnswer(refusalOfFramework(error, log));
       nowhere.served(false, reply.elapsedTime, answer.status);
       send(reply, answer);
     },
   });
+  refuseTunnels(app.server);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, payload, done) => takeBody(payload, body, done));
   app.addHook("onRequest", (request, reply, done) => {

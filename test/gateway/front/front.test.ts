@@ -66,6 +66,65 @@ describe.each([["the front", true] as const, ["the library alone", false] as con
     expect(received()).toBe("");
   });
 
+  it("rubbish behind a held request is refused once, after its answer, in however many pieces it comes", async () => {
+    const server = await open(front);
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => void warnings.push(warning);
+    process.on("warning", warned);
+    const { socket, statuses } = client(server);
+    const accepting = await acceptedBy(server, socket);
+    const sent = request("/hot/held", "", "Expect: 100-continue\r\n"); // the library's from the start
+    socket.write(sent);
+    await expect.poll(() => server.held.length, patient).toBe(1);
+    for (let pieces = 1; pieces <= 20; pieces++) {
+      socket.write("rubbish");
+      await expect.poll(() => accepting.bytesRead, { ...patient, interval: 1 }).toBe(sent.length + 7 * pieces);
+    }
+    server.held[0]?.answer(accepted);
+    await once(socket, "close");
+    process.off("warning", warned);
+    expect([statuses(), warnings]).toEqual([["100", "200", "400"], []]);
+  });
+
+  it("the refusal of a body that is too large is not replaced by that of rubbish behind it", async () => {
+    const server = await open(front, {}, 1 << 20, 1000);
+    const { socket, statuses } = client(server);
+    const chunk = `3e9\r\n${"x".repeat(1001)}\r\n`;
+    socket.write(`POST /hot/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}rubbish\r\n`);
+    await once(socket, "close");
+    expect(statuses()).toEqual(["413"]);
+  });
+
+  it("a client that sends rubbish and ends its side at once is told so", async () => {
+    const server = await open(front);
+    const body = "POST /hot/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const filling = (text: string) => text.padEnd(65_536, "x"); // of a buffer: its end is read without a wait
+    for (const text of ["rubbish\r\n\r\n", filling("rubbish"), filling(`${body}1\r\nx\r\nrubbish`)]) {
+      const { socket, statuses } = client(server, true);
+      socket.end(text);
+      await once(socket, "end");
+      socket.destroy();
+      expect(statuses(), text.slice(0, 100)).toEqual(["400"]);
+    }
+  });
+
+  it("a CONNECT behind a held request is refused after its answer; who asks for one and goes away harms none", async () => {
+    const server = await open(front, { requestTimeoutMs: 200 });
+    const [staying, going, silent] = [client(server), client(server), client(server, true)];
+    const tunnel = "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    staying.socket.write(request("/hot/held") + tunnel);
+    going.socket.write(request("/hot/held") + tunnel);
+    silent.socket.write(tunnel);
+    await once(silent.socket, "end"); // and says nothing more, nor closes
+    await expect.poll(() => server.held.length, patient).toBe(2);
+    going.socket.resetAndDestroy();
+    for (const { answer } of server.held) answer(accepted);
+    await once(staying.socket, "close");
+    expect([staying.statuses(), silent.statuses()]).toEqual([["200", "400"], ["400"]]);
+    opened.pop();
+    await server.close(); // waits for connections of which it is not through
+  });
+
   it("a request whose rest does not come is 408 or 400, counted as refused, and its bytes given back", async () => {
     const server = await open(front, { requestTimeoutMs: 200 });
     const half = request("/hot/echo", "x".repeat(100)).slice(0, -50);

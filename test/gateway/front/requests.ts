@@ -83,6 +83,7 @@ const extra = fc.oneof(
   fc.constantFrom("Connection: keep-alive", "connection:close", "Connection: Close", "Keep-Alive: timeout=1"),
   fc.stringMatching(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,8}:[\t -~]{0,12}$/).map((line) => `X-${line}`),
 );
+const methods = ["POST", "POST", "GET", "PUT"];
 const paths = ["/hot/echo", "/hot/now", "/hot/bad", "/hot/workflow", "/hot/late"];
 
 /** A request that the library takes, and the front mostly. */
@@ -96,18 +97,52 @@ export const good: fc.Arbitrary<Shape> = fc.record({
 });
 
 /** A good request with one or two things changed. */
-export const changed: fc.Arbitrary<Shape> = fc
+const changed: fc.Arbitrary<Shape> = fc
   .tuple(good, fc.array(fc.constantFrom(...variants), { minLength: 1, maxLength: 2 }))
   .map(([shape, changes]) => changes.reduce((changing, vary) => vary(changing), shape));
 
-const chunked = text.map((part) => {
-  const chunk = part === "" ? "" : `${part.length.toString(16)}\r\n${part}\r\n`;
-  return `POST /hot/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}0\r\n\r\n`;
-});
+const chunk = text.map((part) => (part === "" ? "" : `${part.length.toString(16)}\r\n${part}\r\n`));
+const endings = fc.constantFrom("", "0\r\n\r\n", "0\r\n\r\n", "0\r\nT: x\r\n\r\n", "ZZ\r\n", "4\r\nfive5");
+const chunks = fc.tuple(chunk, chunk, endings).map((parts) => parts.join(""));
+const chunked = fc
+  .tuple(fc.constantFrom(...methods), fc.constantFrom(...paths, "/cold/echo", "/nowhere"), chunks)
+  .map(([method, path, body]) => `${method} ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${body}`);
+
+/** Not a good request. */
+export const odd: fc.Arbitrary<string> = fc.oneof(
+  { weight: 6, arbitrary: changed.map(written) },
+  { weight: 1, arbitrary: chunked },
+);
 
 /** Any request. */
 export const request: fc.Arbitrary<string> = fc.oneof(
-  { weight: 6, arbitrary: good.map(written) },
-  { weight: 2, arbitrary: changed.map(written) },
-  { weight: 1, arbitrary: chunked },
+  { weight: 2, arbitrary: good.map(written) },
+  { weight: 1, arbitrary: odd },
 );
+
+const twice = written(plain) + written(plain);
+const compressed: Shape = { ...plain, headers: ["Content-Encoding: gzip"] };
+const last: Shape = { ...compressed, headers: [...compressed.headers, "Connection: close"] };
+const unread: Shape = { ...plain, line: "GET /cold/echo HTTP/1.1" };
+const continued: Shape = { ...plain, line: "GET /nowhere HTTP/1.1", headers: ["Expect: 100-continue"] };
+const large = written({ ...plain, body: "x".repeat(50_000) });
+const tunnel = "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n";
+const badChunk = "/cold/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\nZZ\r\n";
+
+/**
+ * Requests and what is none behind them, all in one piece, and the statuses of the answers. Node's parser lets an
+ * answer be finished between a body and what is behind it when it reads the socket itself; not after a hand-over.
+ */
+export const behind: readonly (readonly [text: string, ...statuses: readonly number[]])[] = [
+  [`${twice}rubbish`, 200, 200, 400],
+  [`${written({ ...unread, length: "0", body: "" })}rubbish`, 200, 400],
+  [written({ ...compressed, length: "4" }), 415, 400],
+  [`${written(compressed)}${twice}rubbish`, 415, 200, 200, 400],
+  [written({ ...last, length: "4" }), 415],
+  [written({ ...unread, length: "4" }), 200, 400],
+  [written({ ...continued, length: "4" }), 100, 404, 400],
+  [`GET ${badChunk}`, 200, 400],
+  [`POST ${badChunk}`, 400], // its route reads the body, so its answer would not come
+  [`${twice}${tunnel}`, 200, 200, 400],
+  [`${large}${tunnel}${large}`, 200, 400],
+];

@@ -115,7 +115,7 @@ export async function until(holds: () => boolean, what: string): Promise<void> {
 
 /**
  * Everything that a server says to these pieces, the dates of its answers aside; ended by the server, or by the client
- * after its last piece.
+ * after its last piece. When it is told, the server is through with the connection, too.
  */
 export async function conversation(server: Served, pieces: readonly Buffer[]): Promise<string> {
   const before = server.lastSocket();
@@ -147,5 +147,7 @@ export async function conversation(server: Served, pieces: readonly Buffer[]): P
   socket.end();
   await until(() => over, "ended by the server");
   socket.destroy();
+  await until(() => other.closed, "closed by the server");
+  await turn();
   return received.replace(/\r\nDate: [^\r]*/g, "");
 }

@@ -13,6 +13,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { Pool } from "undici";
+import { Ending } from "../src/caller/ending.js";
 import type { Exchange } from "../src/caller/exchange.js";
 import { callHttp } from "../src/caller/http.js";
 import { createHttp1Exchange } from "../src/caller/http1/exchange.js";
@@ -40,7 +41,7 @@ function serve(): void {
 type OneCall = () => Promise<boolean>;
 
 function overExchange(exchange: Exchange, url: HttpUrl): OneCall {
-  const { signal } = new AbortController();
+  const ending = new Ending(new AbortController().signal);
   const call: Call = {
     gid: "neBC3bG5NLBqWA8b4kkm8R",
     type: "saga",
@@ -52,7 +53,7 @@ function overExchange(exchange: Exchange, url: HttpUrl): OneCall {
     headers: {},
     timeoutMs: 3000,
   };
-  return async () => (await callHttp(exchange, false, url, call, signal)).outcome === "success";
+  return async () => (await callHttp(exchange, false, url, call, ending)).outcome === "success";
 }
 
 function overPool(pool: Pool): OneCall {

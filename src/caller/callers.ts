@@ -2,34 +2,19 @@
  * All ways of calling a participant behind the port `Callers`: the URL picks the way (S-BR-2).
  * A new protocol is one folder or file, one kind of URL in `url.ts` and one line in the table below.
  */
-import type { Protocol } from "../core/transaction.js";
-import {
-  type Answer,
-  type Call,
-  type Callers,
-  type HeaderProvider,
-  joinHeaders,
-  type Target,
-} from "../ports/caller.js";
+import { type Answer, type Call, type Callers, type HeaderProvider, joinHeaders } from "../ports/caller.js";
+import { type Ending, Endings } from "./ending.js";
 import { GrpcCaller } from "./grpc/grpc.js";
 import { callHttp } from "./http.js";
 import { createHttp1Exchange } from "./http1/exchange.js";
-import { callNats, type NatsAccess, refuseSubject } from "./nats.js";
-import { sendProvided, type TargetHeaders, targetHeaders } from "./provide.js";
+import { KnownUrls } from "./known.js";
+import { callNats, type NatsAccess } from "./nats.js";
+import { sendProvided, type TargetHeaders } from "./provide.js";
 import { Resolver } from "./resolve.js";
 import { unknown } from "./result.js";
 import { type TlsOptions, tlsProfiles } from "./tls.js";
 import { createUndiciExchange } from "./undici.js";
-import {
-  type GrpcUrl,
-  type HttpUrl,
-  leadsTo,
-  type NatsUrl,
-  type ParsedUrl,
-  type Place,
-  parseUrl,
-  placesOf,
-} from "./url.js";
+import type { GrpcUrl, HttpUrl, NatsUrl, ParsedUrl } from "./url.js";
 
 /** What an operator may choose about calls. */
 export interface CallerOptions {
@@ -54,9 +39,6 @@ export interface CallerOptions {
   readonly localhostAs?: string;
 }
 
-/** Most URLs whose parts are remembered; past it all are forgotten. */
-const urlsMax = 10_000;
-
 /** Opens no connection until the first call. */
 export function createCallers(options: CallerOptions = {}): Callers {
   const { strictResults = false, ownAddresses = () => [], localhostAs } = options;
@@ -67,49 +49,24 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const resolver = new Resolver();
   const plain = createHttp1Exchange(limits, resolver.lookup);
   const secure = createUndiciExchange(limits, tls, resolver.lookup);
-  const http: Way<HttpUrl> = (url, call, signal) =>
-    callHttp(url.secure ? secure : plain, strictResults, url, call, signal);
+  const http: Way<HttpUrl> = (url, call, ending) =>
+    callHttp(url.secure ? secure : plain, strictResults, url, call, ending);
   const overGrpc = new GrpcCaller(tls, (host) => resolver.resolve(host));
-  const grpc: Way<GrpcUrl> = (url, call, signal) => overGrpc.call(url, call, signal);
-  const nats: Way<NatsUrl> = (url, call, signal) => callNats(options.nats, bodyBytesMax, url, call, signal);
+  const grpc: Way<GrpcUrl> = (url, call, ending) => overGrpc.call(url, call, ending);
+  const nats: Way<NatsUrl> = (url, call, ending) => callNats(options.nats, bodyBytesMax, url, call, ending);
+  const endings = new Endings();
   const ways: Ways = { http, "json-rpc": http, grpc, nats };
 
-  let own: readonly Place[] = [];
-  let ownTexts: readonly string[] = [];
-  const ownPlaces = (): readonly Place[] => {
-    const texts = ownAddresses();
-    const same = texts.length === ownTexts.length && texts.every((text, i) => text === ownTexts[i]);
-    if (!same) [own, ownTexts] = [placesOf(texts), [...texts]];
-    return own;
-  };
-  const urls = new Map<string, ParsedUrl>();
-  const parse = (protocol: Protocol, url: string): ParsedUrl => {
-    const key = `${protocol} ${url}`;
-    const known = urls.get(key);
-    if (known !== undefined) return known;
-    if (urls.size >= urlsMax) urls.clear();
-    const parsed = parseUrl(protocol, localhostAs === undefined ? url : elsewhere(url, localhostAs));
-    urls.set(key, parsed);
-    return parsed;
-  };
-
+  const urls = new KnownUrls({ ownAddresses, localhostAs, nats: options.nats, targetHeaders: byTarget });
   return {
-    locate: (protocol, url) => {
-      const parsed = parse(protocol, url);
-      if (parsed.kind === "invalid") return parsed;
-      const refused = parsed.kind === "nats" ? refuseSubject(parsed.subject, options.nats) : undefined;
-      if (refused !== undefined) return { invalid: refused };
-      if (leadsTo(ownPlaces(), parsed.host, parsed.port))
-        return { invalid: `${parsed.authority} is this server itself, which is no participant` };
-      return parsed satisfies Target;
-    },
+    locate: (protocol, url) => urls.look(protocol, url).target,
     call: (call, signal) => {
-      const url = parse(call.protocol, call.url);
+      const { url, headers: fixed } = urls.look(call.protocol, call.url);
       if (url.kind === "invalid") return Promise.resolve(unknown(url.invalid));
-      const send = (final: Call, until: AbortSignal) => (ways[url.kind] as Way<Reachable>)(url, final, until);
-      const fixed = targetHeaders(byTarget, url);
+      const ending = endings.of(signal);
+      const send = (final: Call) => (ways[url.kind] as Way<Reachable>)(url, final, ending);
       const told = fixed === undefined ? call : { ...call, headers: joinHeaders(call.headers, fixed) };
-      return options.headers === undefined ? send(told, signal) : sendProvided(options.headers, told, signal, send);
+      return options.headers === undefined ? send(told) : sendProvided(options.headers, told, ending, send);
     },
     close: async () => {
       overGrpc.close();
@@ -120,11 +77,7 @@ export function createCallers(options: CallerOptions = {}): Callers {
 
 type Reachable = Exclude<ParsedUrl, { kind: "invalid" }>;
 
-type Way<U> = (url: U, call: Call, signal: AbortSignal) => Promise<Answer>;
+type Way<U> = (url: U, call: Call, ending: Ending) => Promise<Answer>;
 
 /** The only table of protocols, by the kind of URL. */
 type Ways = { readonly [K in Reachable["kind"]]: Way<Extract<Reachable, { kind: K }>> };
-
-function elsewhere(url: string, name: string): string {
-  return url.replace("localhost", name).replace("127.0.0.1", name);
-}

@@ -3,6 +3,7 @@
  * One deadline covers everything: waiting for a connection, connecting, headers and the whole body.
  */
 import type { Answer, Call } from "../ports/caller.js";
+import type { Ending } from "./ending.js";
 import type { Exchange } from "./exchange.js";
 import { Limit } from "./limit.js";
 import { jsonRpcRequest, plainRequest } from "./request.js";
@@ -15,13 +16,13 @@ export function callHttp(
   strict: boolean,
   url: HttpUrl,
   call: Call,
-  signal: AbortSignal,
+  ending: Ending,
 ): Promise<Answer> {
   const request = url.kind === "json-rpc" ? jsonRpcRequest(url, call) : plainRequest(url, call);
   if ("invalid" in request) return Promise.resolve(unknown(request.invalid));
   const judge = url.kind === "json-rpc" ? judgeJsonRpc : judgeHttp;
   return new Promise((resolve) => {
-    const limit = new Limit(call.timeoutMs, signal, resolve);
+    const limit = new Limit(call.timeoutMs, ending, resolve);
     if (limit.isOver) return;
     limit.guard(
       exchange.send(request, (result) =>

@@ -1,35 +1,34 @@
 /**
- * The end of a call, for all protocols: its answer, its deadline or the signal, whichever comes first; the others count
- * for nothing any more.
+ * The end of a call, for all protocols: its answer, its deadline or its owner's ending, whichever comes first; the
+ * others count for nothing any more.
  */
-import { setMaxListeners } from "node:events";
 import type { Answer } from "../ports/caller.js";
+import type { Ending } from "./ending.js";
 import { timedOut, unknown } from "./result.js";
 
-/** Ends a call once: by its answer, its deadline or the signal. The deadline begins when it is made. */
+/** Ends a call once: by its answer, its deadline or the ending. The deadline begins when it is made. */
 export class Limit {
   readonly #resolve: (answer: Answer) => void;
-  readonly #signal: AbortSignal;
+  readonly #ending: Ending;
   readonly #timer: NodeJS.Timeout;
-  readonly #onAbort = () => this.#give(unknown("the call was given up by its owner"));
+  readonly #giveUp = () => this.#give(unknown("the call was given up by its owner"));
   #abort: (() => void) | undefined;
   #settled = false;
 
-  constructor(timeoutMs: number, signal: AbortSignal, resolve: (answer: Answer) => void) {
+  constructor(timeoutMs: number, ending: Ending, resolve: (answer: Answer) => void) {
     this.#resolve = resolve;
-    this.#signal = signal;
+    this.#ending = ending;
     this.#timer = setTimeout(() => this.#give(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    setMaxListeners(0, signal); // one signal may end all calls of an owner: many listeners are no leak
-    if (signal.aborted) this.#onAbort();
-    else signal.addEventListener("abort", this.#onAbort);
+    if (ending.isOver) this.#giveUp();
+    else ending.add(this.#giveUp);
   }
 
-  /** Whether the call has ended already: by a signal that was given before it began. */
+  /** Whether the call has ended already: by an ending that came before it began. */
   get isOver(): boolean {
     return this.#settled;
   }
 
-  /** How to end what is under way, when deadline or signal come first. */
+  /** How to end what is under way, when deadline or ending come first. */
   guard(abort: () => void): void {
     this.#abort = abort;
   }
@@ -39,7 +38,7 @@ export class Limit {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#ending.remove(this.#giveUp);
     this.#resolve(answer);
   }
 

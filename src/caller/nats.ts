@@ -4,6 +4,7 @@
  */
 import { ErrorCode, type Msg, headers as makeHeaders, type NatsConnection, NatsError } from "nats";
 import type { Answer, Call } from "../ports/caller.js";
+import type { Ending } from "./ending.js";
 import { judgeHttp, timedOut, unknown } from "./result.js";
 import type { NatsUrl } from "./url.js";
 
@@ -28,16 +29,16 @@ export async function callNats(
   bodyBytesMax: number,
   url: NatsUrl,
   call: Call,
-  signal: AbortSignal,
+  ending: Ending,
 ): Promise<Answer> {
   const connection = access?.connection();
   if (connection === undefined) return unknown("NATS is away");
   let forget = () => {};
   const aborted = new Promise<Answer>((resolve) => {
     const stop = () => resolve(unknown("the call was given up"));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    forget = () => signal.removeEventListener("abort", stop);
+    if (ending.isOver) stop();
+    ending.add(stop);
+    forget = () => ending.remove(stop);
   });
   try {
     return await Promise.race([aborted, request(connection, bodyBytesMax, url.subject, call)]);

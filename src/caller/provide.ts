@@ -7,11 +7,12 @@ import { type Answer, type Call, type HeaderProvider, joinHeaders } from "../por
 import { readHeaders } from "../wire/headers.js";
 import { inputLimits } from "../wire/limits.js";
 import { urlHost } from "../wire/url.js";
+import type { Ending } from "./ending.js";
 import { Limit } from "./limit.js";
 import { unknown } from "./result.js";
 
 /** Makes a call as it is given. */
-type Send = (call: Call, signal: AbortSignal) => Promise<Answer>;
+type Send = (call: Call) => Promise<Answer>;
 
 /** Headers by "host:port", "host", or a NATS subject, in lower case; the more exact one counts, alone. */
 export type TargetHeaders = Readonly<Record<string, Call["headers"]>>;
@@ -27,16 +28,16 @@ export function targetHeaders(
 }
 
 /** Asks the provider, then sends. One deadline, the call's own, covers both. Never rejects. */
-export function sendProvided(provider: HeaderProvider, call: Call, signal: AbortSignal, send: Send): Promise<Answer> {
+export function sendProvided(provider: HeaderProvider, call: Call, ending: Ending, send: Send): Promise<Answer> {
   const startedMs = performance.now();
   return new Promise((resolve) => {
-    const limit = new Limit(call.timeoutMs, signal, resolve);
+    const limit = new Limit(call.timeoutMs, ending, resolve);
     const refuse = (error: unknown) => limit.settle({ ...unknown(reasonOf(error)), isWell: true });
     const go = (given: Call["headers"]) => {
       if (limit.isOver) return;
       const headers = joinHeaders(call.headers, readHeaders(given, inputLimits, "headers of the provider") ?? {});
       const timeoutMs = Math.max(1, Math.ceil(call.timeoutMs - (performance.now() - startedMs)));
-      void send({ ...call, headers, timeoutMs }, signal).then((answer) => limit.settle(answer));
+      void send({ ...call, headers, timeoutMs }).then((answer) => limit.settle(answer));
     };
     if (limit.isOver) return;
     Promise.resolve()

@@ -1,6 +1,7 @@
 // One run of a scenario: participants, a coordinator with a store in memory and virtual time, and an initiator's
 // client, all in this process and joined by a network that follows a plan of faults.
 
+import { Ending } from "../caller/ending.js";
 import { callHttp } from "../caller/http.js";
 import { unknown } from "../caller/result.js";
 import { parseUrl } from "../caller/url.js";
@@ -224,7 +225,7 @@ function participantCallers(network: Network, routes: () => readonly Route[]): C
         },
         close: async () => {},
       };
-      return callHttp(exchange, false, url, call, signal);
+      return callHttp(exchange, false, url, call, new Ending(signal));
     },
     close: async () => {},
   };

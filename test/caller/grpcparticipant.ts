@@ -6,6 +6,7 @@ import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type S
 import type { AddressInfo } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach } from "vitest";
+import { Ending } from "../../src/caller/ending.js";
 import { GrpcCaller } from "../../src/caller/grpc/grpc.js";
 import { Resolver } from "../../src/caller/resolve.js";
 import { type TlsOptions, tlsProfiles } from "../../src/caller/tls.js";
@@ -92,7 +93,7 @@ export function ask(by: GrpcCaller, url: string, changed: Partial<Call> = {}, si
   const parsed = parseUrl("grpc", url);
   if (parsed.kind !== "grpc") throw new Error(`no gRPC URL: ${url}`);
   const call = callOf({ url, protocol: "grpc", ...changed });
-  return by.call(parsed, call, signal ?? new AbortController().signal);
+  return by.call(parsed, call, new Ending(signal ?? new AbortController().signal));
 }
 
 /** Headers of a response that is nothing but its status. */

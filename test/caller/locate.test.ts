@@ -109,4 +109,15 @@ describe("where a URL leads", () => {
       outcome: "unknown",
     });
   });
+
+  it("judges a URL anew when the node has got other addresses since", async () => {
+    const now = ["127.0.0.1:1"];
+    const moving = createCallers({ ownAddresses: () => now });
+    expect(moving.locate("http", "http://127.0.0.1:2/a")).toMatchObject({ origin: "http://127.0.0.1:2" });
+    now.push("127.0.0.1:2");
+    expect(moving.locate("http", "http://127.0.0.1:2/a")).toMatchObject({ invalid: expect.stringMatching(/itself/) });
+    now.splice(0);
+    expect(moving.locate("http", "http://127.0.0.1:2/a")).toMatchObject({ origin: "http://127.0.0.1:2" });
+    await moving.close();
+  });
 });

@@ -4,6 +4,7 @@
  */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { Ending } from "../../src/caller/ending.js";
 import type { Exchange } from "../../src/caller/exchange.js";
 import { callHttp } from "../../src/caller/http.js";
 import { createHttp1Exchange } from "../../src/caller/http1/exchange.js";
@@ -45,7 +46,13 @@ export function callOver(
 ): Promise<Answer> {
   const url = parseUrl(call.protocol, call.url);
   if (url.kind !== "http" && url.kind !== "json-rpc") throw new Error(`no HTTP URL: ${call.url}`);
-  return callHttp(exchange, options.strict ?? false, url, call, options.signal ?? new AbortController().signal);
+  return callHttp(
+    exchange,
+    options.strict ?? false,
+    url,
+    call,
+    new Ending(options.signal ?? new AbortController().signal),
+  );
 }
 
 /** A TCP server that hands each connection to `script` and remembers what came in on each. */

@@ -2,6 +2,7 @@
  * The whole table of deliberate breaks, and the few that run with the unit tests.
  */
 import { adapterMutants } from "./adapters.js";
+import { callerMutants } from "./caller.js";
 import { coreMutants } from "./core.js";
 import { crewMutants } from "./crew.js";
 import { durableMutants } from "./durable.js";
@@ -11,6 +12,7 @@ import type { Mutant } from "./mutant.js";
 /** Every break; `npm run mutants` applies them all. */
 export const mutants: readonly Mutant[] = [
   ...[...coreMutants, ...durableMutants, ...frontMutants, ...crewMutants],
+  ...callerMutants,
   ...adapterMutants,
 ];
 

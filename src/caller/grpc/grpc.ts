@@ -6,6 +6,7 @@ import type { OutgoingHttpHeaders } from "node:http2";
 import type { Answer, Call } from "../../ports/caller.js";
 import { encodeTimeout } from "../../wire/grpc.js";
 import { ProtobufWriter } from "../../wire/protobuf.js";
+import type { Ending } from "../ending.js";
 import { Limit } from "../limit.js";
 import type { Resolve } from "../resolve.js";
 import { judgeGrpc, unknown } from "../result.js";
@@ -34,14 +35,14 @@ export class GrpcCaller {
   }
 
   /** Never rejects. A call that the peer surely did not look at is made once more; no other is. */
-  call(url: GrpcUrl, call: Call, signal: AbortSignal): Promise<Answer> {
+  call(url: GrpcUrl, call: Call, ending: Ending): Promise<Answer> {
     const unfit = unfitId(call);
     if (unfit !== undefined) return Promise.resolve({ ...unknown(unfit), isWell: true });
     const headers = headersOf(url, call, this.#secure(url));
     const message = call.type === "workflow" ? new ProtobufWriter().bytes(1, call.payload).finish() : call.payload;
     const channel = this.#channel(url);
     return new Promise((resolve) => {
-      const limit = new Limit(call.timeoutMs, signal, resolve);
+      const limit = new Limit(call.timeoutMs, ending, resolve);
       if (limit.isOver) return;
       let stop = () => {};
       limit.guard(() => stop());

@@ -54,8 +54,7 @@ export class Router implements Coordinator {
   }
 
   async handle(gid: string, request: Request, signal?: AbortSignal): Promise<Reply> {
-    const holds = request.kind === "submit" || request.kind === "abort";
-    if (!holds || request.hold === false) return this.#route(gid, request, signal);
+    if (!mayHold(request)) return this.#route(gid, request, signal);
     const reply = await this.#route(gid, { ...request, hold: false }, signal);
     return reply.kind === "accepted" && reply.await !== undefined ? this.#awaitEnd(gid, reply.await, signal) : reply;
   }
@@ -138,6 +137,12 @@ export class Router implements Coordinator {
     this.#waiters--;
     return true;
   }
+}
+
+/** Only then is there an end to wait for: the answer to an abort may also be held by what its transaction was told. */
+function mayHold(request: Request): request is Extract<Request, { hold?: boolean }> {
+  if (request.kind === "submit") return request.submission.options.waitResult && request.hold !== false;
+  return request.kind === "abort" && request.hold !== false;
 }
 
 function sliceOf(request: Request): number {

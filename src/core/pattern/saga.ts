@@ -63,12 +63,11 @@ function predecessors(order: SagaOrder, step: number): readonly number[] {
 
 function plan(submission: Submission): readonly NewOp[] {
   return submission.steps.flatMap(({ action, compensate, payload, headers, requestTimeoutS }, step) => {
-    const own = { payload, headers, requestTimeoutS };
     const branchId = branchIdOf(step);
-    return [
-      { branchId, op: "compensate", url: compensate, ...own, status: "prepared" },
-      { branchId, op: "action", url: action, ...own, status: "prepared" },
-    ];
+    const planned = (op: string, url: string): NewOp => {
+      return { branchId, op, url, payload, headers, requestTimeoutS, status: "prepared" };
+    };
+    return [planned("compensate", compensate), planned("action", action)];
   });
 }
 

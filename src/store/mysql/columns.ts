@@ -4,6 +4,7 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { JournalRow } from "../../core/evolve.js";
 import type { Head } from "../../core/head.js";
+import { statuses, transTypes } from "../../core/transaction.js";
 import { literal } from "./literal.js";
 
 /** Columns of a head, in the order in which they are read and written. */
@@ -31,20 +32,29 @@ export const headColumns = [
  */
 export const neverWakes = "9223372036854775807";
 
+/** The words that most heads have, as literals: to write them out again for each costs more than the look-up. */
+const words: ReadonlyMap<string, string> = new Map(
+  [...transTypes, ...statuses, "http", "grpc", "json-rpc", ""].map((word) => [word, literal(word)]),
+);
+
+function wordLiteral(word: string): string {
+  return words.get(word) ?? literal(word);
+}
+
 /** Literals of a head's columns. */
 export function headLiterals(head: Head): Readonly<Record<(typeof headColumns)[number], string>> {
   return {
     id: literal(head.id),
     gid: literal(head.gid),
     shard: literal(head.shard),
-    type: literal(head.type),
-    protocol: literal(head.protocol),
-    status: literal(head.status),
+    type: wordLiteral(head.type),
+    protocol: wordLiteral(head.protocol),
+    status: wordLiteral(head.status),
     wake_at: wakeLiteral(head),
     digest: literal(head.digest),
     parked: literal(head.parked),
     overdue: literal(head.overdue),
-    rollback_reason: literal(head.rollbackReason),
+    rollback_reason: wordLiteral(head.rollbackReason),
     aborted_by_client: literal(head.abortedByClient),
     created_at: literal(head.createdAtMs),
     updated_at: literal(head.updatedAtMs),
@@ -70,10 +80,10 @@ export interface ChangedHead {
 export function changedHead(id: number, head: Head, events: JournalRow["events"]): ChangedHead {
   const digested = events.some(({ kind }) => kind === "submitted" || kind === "digestRecorded");
   const common = [
-    `status=${literal(head.status)}`,
+    `status=${wordLiteral(head.status)}`,
     `parked=${literal(head.parked)}`,
     `overdue=${literal(head.overdue)}`,
-    `rollback_reason=${literal(head.rollbackReason)}`,
+    `rollback_reason=${wordLiteral(head.rollbackReason)}`,
     `aborted_by_client=${literal(head.abortedByClient)}`,
   ];
   const own = {

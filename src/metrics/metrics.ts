@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { Answer } from "../ports/caller.js";
 import type { GaugeValues, Meters, ServedMeter } from "../ports/meters.js";
 import type { CallName, Ended, Log, Observer, StuckBranch } from "../ports/observer.js";
+import { Tally } from "./tally.js";
 
 /** DTM's buckets, seconds. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -37,21 +38,18 @@ export class Metrics implements Observer, Meters {
   readonly registry = new Registry();
   readonly #log: Log;
   readonly #targets = new Set<string>();
-  readonly #served = this.#counter("dtm_server_process_total", "API calls", ["type", "api", "status"]);
+  readonly #served = this.#tally("dtm_server_process_total", "API calls", ["type", "api", "status"]);
   readonly #response = this.#histogram("dtm_server_response_duration", "API calls, seconds", ["type", "api"], seconds);
-  readonly #transactions = this.#counter("dtm_transaction_process_total", "Transactions that ended", [
-    "model",
-    "status",
-  ]);
+  readonly #transactions = this.#tally("dtm_transaction_process_total", "Transactions that ended", ["model", "status"]);
   readonly #handled = this.#histogram("dtm_transaction_handled_duration", "Age at the end, seconds", ["model"], ages);
-  readonly #branches = this.#counter("dtm_branch_process_total", "Branch calls", [
+  readonly #branches = this.#tally("dtm_branch_process_total", "Branch calls", [
     "model",
     "branchid",
     "branchtype",
     "status",
   ]);
-  readonly #ended = this.#counter("tandem_transactions_ended_total", "Transactions by their end", ["type", "status"]);
-  readonly #calls = this.#counter("tandem_calls_total", "Calls to participants", ["target", "outcome"]);
+  readonly #ended = this.#tally("tandem_transactions_ended_total", "Transactions by their end", ["type", "status"]);
+  readonly #calls = this.#tally("tandem_calls_total", "Calls to participants", ["target", "outcome"]);
   readonly #callSeconds = this.#histogram("tandem_call_duration_seconds", "Calls to participants", ["target"], seconds);
   readonly #timeouts = this.#counter("tandem_call_timeouts_total", "Calls given up at their deadline", ["target"]);
   readonly #late = this.#counter("tandem_late_answers_total", "Answers that came too late to count", []);
@@ -75,13 +73,12 @@ export class Metrics implements Observer, Meters {
   }
 
   api(type: string, api: string): ServedMeter {
-    const ok = this.#served.labels(type, api, "ok");
-    const fail = this.#served.labels(type, api, "fail");
+    const counts = this.#served;
     const duration = this.#response.labels(type, api);
     const log = this.#log;
     return {
       served(isOk, durationMs, status) {
-        (isOk ? ok : fail).inc();
+        counts.inc(type, api, isOk ? "ok" : "fail");
         duration.observe(durationMs / 1000);
         log.debug?.("request", { type, api, status, ms: tenths(durationMs) });
       },
@@ -132,8 +129,8 @@ export class Metrics implements Observer, Meters {
   }
 
   finished(tx: Ended): void {
-    this.#transactions.inc({ model: tx.type, status: tx.status === "succeed" ? "ok" : "fail" });
-    this.#ended.inc({ type: tx.type, status: tx.status });
+    this.#transactions.inc(tx.type, tx.status === "succeed" ? "ok" : "fail");
+    this.#ended.inc(tx.type, tx.status);
     this.#handled.observe({ model: tx.type }, Math.max(0, (tx.endedAtMs ?? tx.updatedAtMs) - tx.createdAtMs) / 1000);
   }
 
@@ -141,8 +138,8 @@ export class Metrics implements Observer, Meters {
     const target = this.#labelOf(calledTarget);
     const status = answer.outcome === "success" ? "ok" : "fail";
     const branchtype = knownOps.has(call.op) ? call.op : "callback";
-    this.#branches.inc({ model: call.type, branchid: bucketOf(call.branchId), branchtype, status });
-    this.#calls.inc({ target, outcome: answer.outcome });
+    this.#branches.inc(call.type, bucketOf(call.branchId), branchtype, status);
+    this.#calls.inc(target, answer.outcome);
     this.#callSeconds.observe({ target }, durationMs / 1000);
     if (answer.timedOut) this.#timeouts.inc({ target });
     if (answer.outcome === "failure" && mustNotRefuse(call)) this.#violations.inc({ target });
@@ -183,6 +180,13 @@ export class Metrics implements Observer, Meters {
 
   #counter<T extends string>(name: string, help: string, labelNames: readonly T[]): Counter<T> {
     return new Counter({ name, help, labelNames: [...labelNames], registers: [this.registry] });
+  }
+
+  /** For what is counted for every request or call. */
+  #tally(name: string, help: string, labelNames: readonly string[]): Tally {
+    const tally = new Tally(labelNames);
+    this.total(name, help, labelNames, () => tally.values());
+    return tally;
   }
 
   #histogram<T extends string>(

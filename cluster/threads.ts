@@ -36,7 +36,7 @@ export interface Threads {
 /** Database connections of a node's main thread with engines elsewhere, and of each engine: at least. */
 const connections = { main: 2, engine: 3 } as const;
 
-/** From so many cores on a node has threads unless it is told otherwise: all cores but one, at most four. */
+/** From so many cores on a node has threads unless it is told otherwise: two cores are left to the rest, at most four. */
 const coresMin = 4;
 const threadsMax = 4;
 
@@ -46,7 +46,7 @@ const threadsMax = 4;
  */
 function enginesOf({ threads }: Config, { maxConnections }: MysqlChoice): number {
   const cores = availableParallelism();
-  const suggested = cores < coresMin ? 1 : Math.min(threadsMax, cores - 1);
+  const suggested = cores < coresMin ? 1 : Math.min(threadsMax, cores - 2);
   const affordable = Math.floor((maxConnections - connections.main) / connections.engine);
   return Math.max(1, Math.min(threads || suggested, affordable));
 }

@@ -36,7 +36,7 @@ export interface Threads {
 /** Database connections of a node's main thread with engines elsewhere, and of each engine: at least. */
 const connections = { main: 2, engine: 3 } as const;
 
-/** From so many cores on a node has threads unless it is told otherwise: two cores are left to the rest, at most four. */
+/** From so many cores on a node has threads unless it is told otherwise: as many but two, at most four. */
 const coresMin = 4;
 const threadsMax = 4;
 

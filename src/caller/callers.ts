@@ -54,9 +54,9 @@ export function createCallers(options: CallerOptions = {}): Callers {
   const overGrpc = new GrpcCaller(tls, (host) => resolver.resolve(host));
   const grpc: Way<GrpcUrl> = (url, call, ending) => overGrpc.call(url, call, ending);
   const nats: Way<NatsUrl> = (url, call, ending) => callNats(options.nats, bodyBytesMax, url, call, ending);
-  const endings = new Endings();
   const ways: Ways = { http, "json-rpc": http, grpc, nats };
 
+  const endings = new Endings();
   const urls = new KnownUrls({ ownAddresses, localhostAs, nats: options.nats, targetHeaders: byTarget });
   return {
     locate: (protocol, url) => urls.look(protocol, url).target,

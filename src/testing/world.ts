@@ -1,7 +1,7 @@
 // One run of a scenario: participants, a coordinator with a store in memory and virtual time, and an initiator's
 // client, all in this process and joined by a network that follows a plan of faults.
 
-import { Ending } from "../caller/ending.js";
+import { Endings } from "../caller/ending.js";
 import { callHttp } from "../caller/http.js";
 import { unknown } from "../caller/result.js";
 import { parseUrl } from "../caller/url.js";
@@ -202,6 +202,7 @@ function startCoordinator(clock: VirtualClock, store: MemoryStore, callers: Call
 
 /** The coordinator's calls, judged by its own code, over the network of the test. */
 function participantCallers(network: Network, routes: () => readonly Route[]): Callers {
+  const endings = new Endings();
   return {
     locate: (protocol, url) => {
       const parsed = parseUrl(protocol, url);
@@ -225,7 +226,7 @@ function participantCallers(network: Network, routes: () => readonly Route[]): C
         },
         close: async () => {},
       };
-      return callHttp(exchange, false, url, call, new Ending(signal));
+      return callHttp(exchange, false, url, call, endings.of(signal));
     },
     close: async () => {},
   };

@@ -1,6 +1,7 @@
 /**
  * What gives up calls: each is stopped once, unless it took its stop back.
  */
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { Endings } from "../../src/caller/ending.js";
 
@@ -9,6 +10,7 @@ describe("the ending of a signal", () => {
     const { signal } = new AbortController();
     const endings = new Endings();
     expect(endings.of(signal)).toBe(endings.of(signal));
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
     expect(endings.of(new AbortController().signal)).not.toBe(endings.of(signal));
   });
 

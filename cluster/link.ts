@@ -9,6 +9,7 @@ import type { Coordinator } from "../src/ports/coordinator.js";
 import { formats } from "../src/ports/format.js";
 import type { ShardRow } from "../src/ports/leases.js";
 import type { Log } from "../src/ports/observer.js";
+import { SlotMap } from "../src/slotmap.js";
 import { type Answers, type Asks, type Message, type MessageForms, messageForms, roughBytes } from "./codec.js";
 
 /** Most asks or answers of one message, and about how many bytes they may have together. */
@@ -49,9 +50,9 @@ export class Link {
   readonly #here: Coordinator;
   readonly #writing: Writing;
   readonly #changed: (rows: readonly ShardRow[]) => void;
-  readonly #outstanding = new Map<number, Outstanding>();
-  readonly #asks = new Map<string, Asks["items"][number][]>();
-  readonly #answers = new Map<string, Answers["items"][number][]>();
+  readonly #outstanding = new SlotMap<number, Outstanding>();
+  readonly #asks = new SlotMap<string, Asks["items"][number][]>();
+  readonly #answers = new SlotMap<string, Answers["items"][number][]>();
   #nextId: number;
   #flushing = false;
   #troubles = 0;
@@ -103,7 +104,7 @@ export class Link {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       const cancel = this.#clock.after(timeoutMs, () => {
-        this.#outstanding.delete(id);
+        this.#outstanding.take(id);
         this.#bus.doubt?.(to);
         resolve(undefined);
       });
@@ -116,9 +117,9 @@ export class Link {
   /** Nobody listens there now: what waits for an answer of that node need not wait longer. */
   undelivered(to: string): void {
     this.#bus.doubt?.(to);
-    for (const [id, asked] of this.#outstanding) {
+    for (const [id, asked] of this.#outstanding.entries()) {
       if (asked.to !== to) continue;
-      this.#outstanding.delete(id);
+      this.#outstanding.take(id);
       asked.cancel();
       asked.resolve(undefined);
     }
@@ -192,9 +193,8 @@ export class Link {
   }
 
   #settle(id: number, reply: Reply): void {
-    const asked = this.#outstanding.get(id);
+    const asked = this.#outstanding.take(id);
     if (asked === undefined) return; // doubled, or too late
-    this.#outstanding.delete(id);
     asked.cancel();
     asked.resolve(reply);
   }
@@ -217,14 +217,14 @@ function* parts<T>(items: readonly T[]): Generator<readonly T[]> {
   yield part;
 }
 
-function queue<T>(queues: Map<string, T[]>, to: string, item: T): void {
+function queue<T>(queues: SlotMap<string, T[]>, to: string, item: T): void {
   const items = queues.get(to);
   if (items === undefined) queues.set(to, [item]);
   else items.push(item);
 }
 
-function drain<T>(queues: Map<string, T[]>): readonly (readonly [string, readonly T[]])[] {
-  const all = [...queues];
+function drain<T>(queues: SlotMap<string, T[]>): readonly (readonly [string, readonly T[]])[] {
+  const all = [...queues.entries()];
   queues.clear();
   return all;
 }

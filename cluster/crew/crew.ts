@@ -10,6 +10,7 @@ import type { ShardRow } from "../../src/ports/leases.js";
 import type { Log, Observer } from "../../src/ports/observer.js";
 import type { EngineStats, TargetState, Targets } from "../../src/ports/targets.js";
 import type { Workforce } from "../../src/ports/workforce.js";
+import { SlotMap } from "../../src/slotmap.js";
 import { type Channel, type Observed, type Order, type Report, Talk } from "./messages.js";
 import type { Shared } from "./shared.js";
 import { joinStats, joinTargets, noStats } from "./sums.js";
@@ -56,7 +57,7 @@ export class Crew implements Workforce {
   readonly #ports: CrewPorts;
   readonly #talks: readonly Talk<Order, Report>[];
   readonly #stats: EngineStats[];
-  readonly #waiting = new Map<number, (report: Report | undefined) => void>();
+  readonly #waiting = new SlotMap<number, (report: Report | undefined) => void>();
   #nextId = 0;
   #closed = false;
 
@@ -188,11 +189,8 @@ export class Crew implements Workforce {
     switch (report.kind) {
       case "reply":
       case "done":
-      case "targets": {
-        const resolve = this.#waiting.get(report.id);
-        this.#waiting.delete(report.id);
-        return resolve?.(report);
-      }
+      case "targets":
+        return this.#waiting.take(report.id)?.(report);
       case "fenced":
         return landlord.lost(report.shard, report.epoch);
       case "bumped":

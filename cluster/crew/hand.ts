@@ -12,6 +12,7 @@ import type { Log, Observer } from "../../src/ports/observer.js";
 import type { Store } from "../../src/ports/store.js";
 import type { EngineStats } from "../../src/ports/targets.js";
 import type { KeyValues } from "../../src/ports/topics.js";
+import { SlotMap } from "../../src/slotmap.js";
 import { shiftedClock } from "../storeclock.js";
 import { type Channel, type Order, type Report, Talk } from "./messages.js";
 import type { Shared } from "./shared.js";
@@ -89,7 +90,7 @@ class Hand {
   readonly #log: Log;
   readonly #enlisting: Enlisting;
   readonly #closeStore: () => Promise<void>;
-  readonly #cancellable = new Map<number, AbortController>();
+  readonly #cancellable = new SlotMap<number, AbortController>();
 
   constructor(
     engine: Engine,
@@ -142,7 +143,7 @@ class Hand {
     const replied = this.#engine.handle(gid, request, wait.signal);
     this.#reply(
       id,
-      replied.finally(() => this.#cancellable.delete(id)),
+      replied.finally(() => this.#cancellable.take(id)),
     );
   }
 

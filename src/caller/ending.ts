@@ -2,11 +2,13 @@
  * What gives up calls before their time: an owner's signal. One may end thousands of calls, and the platform looks
  * through all listeners of a signal for each that is added or taken away; here both cost the same for any number.
  */
+import { SlotMap } from "../slotmap.js";
 
 /** Behind one listener of the signal. */
 export class Ending {
   readonly #signal: AbortSignal;
-  readonly #stops = new Set<() => void>();
+  readonly #stops = new SlotMap<number, () => void>();
+  #nextId = 0;
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -18,17 +20,18 @@ export class Ending {
     return this.#signal.aborted;
   }
 
-  /** `stop` is called once when it comes, unless it is taken back. */
-  add(stop: () => void): void {
-    this.#stops.add(stop);
+  /** `stop` is called once when it comes, unless it is taken back by the number that this returns. */
+  add(stop: () => void): number {
+    this.#stops.set(this.#nextId, stop);
+    return this.#nextId++;
   }
 
-  remove(stop: () => void): void {
-    this.#stops.delete(stop);
+  remove(id: number): void {
+    this.#stops.take(id);
   }
 
   #all(): void {
-    for (const stop of this.#stops) stop();
+    for (const stop of this.#stops.values()) stop();
     this.#stops.clear();
   }
 }

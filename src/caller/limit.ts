@@ -11,7 +11,7 @@ export class Limit {
   readonly #resolve: (answer: Answer) => void;
   readonly #ending: Ending;
   readonly #timer: NodeJS.Timeout;
-  readonly #giveUp = () => this.#give(unknown("the call was given up by its owner"));
+  #stop: number | undefined;
   #abort: (() => void) | undefined;
   #settled = false;
 
@@ -19,8 +19,9 @@ export class Limit {
     this.#resolve = resolve;
     this.#ending = ending;
     this.#timer = setTimeout(() => this.#give(timedOut(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    if (ending.isOver) this.#giveUp();
-    else ending.add(this.#giveUp);
+    const giveUp = () => this.#give(unknown("the call was given up by its owner"));
+    if (ending.isOver) giveUp();
+    else this.#stop = ending.add(giveUp);
   }
 
   /** Whether the call has ended already: by an ending that came before it began. */
@@ -38,7 +39,7 @@ export class Limit {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    this.#ending.remove(this.#giveUp);
+    if (this.#stop !== undefined) this.#ending.remove(this.#stop);
     this.#resolve(answer);
   }
 

@@ -37,8 +37,8 @@ export async function callNats(
   const aborted = new Promise<Answer>((resolve) => {
     const stop = () => resolve(unknown("the call was given up"));
     if (ending.isOver) stop();
-    ending.add(stop);
-    forget = () => ending.remove(stop);
+    const id = ending.add(stop);
+    forget = () => ending.remove(id);
   });
   try {
     return await Promise.race([aborted, request(connection, bodyBytesMax, url.subject, call)]);

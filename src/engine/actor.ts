@@ -17,6 +17,7 @@ import { addBytes, commitBytes } from "./bytes.js";
 import { callOf, stuckBranchOf } from "./call.js";
 import { CallsInProgress } from "./calls.js";
 import type { Committed } from "./committer.js";
+import type { Share } from "./footprint.js";
 import { type Creating, creates, durableElsewhere, type End, type Message } from "./message.js";
 import type { Place } from "./recovery.js";
 import { Replies } from "./replies.js";
@@ -39,6 +40,7 @@ export class Actor {
   readonly #mailbox: Message[] = [];
   readonly #calls = new CallsInProgress();
   readonly #replies: Replies;
+  readonly #share: Share;
   #tx: Transaction | undefined;
   /** The head as the store has it; only its lookup fields and `wakeAtMs` are looked at. */
   #head: Head | undefined;
@@ -70,6 +72,7 @@ export class Actor {
     this.#optimistic = optimistic;
     this.#ended = ended;
     this.#replies = new Replies(services.clock, services.settings.waitResultMs);
+    this.#share = services.footprint.share();
   }
 
   /** Has nothing to do before its wake time, and nobody waits for it. */
@@ -126,8 +129,8 @@ export class Actor {
   end(end: End): void {
     if (this.#over) return;
     this.#over = true;
-    this.#services.footprint.weigh(this, undefined);
-    this.#withdraw([]);
+    this.#share.weigh(undefined);
+    this.#calls.withdraw([]);
     this.#services.timers.clear(this.gid);
     this.#replies.close();
     this.#ended(this, end, this.#mailbox.splice(0));
@@ -186,7 +189,7 @@ export class Actor {
     this.#known = true;
     this.#tx = stored?.tx;
     this.#head = stored && headOf(stored.tx, stored.wakeAtMs);
-    this.#services.footprint.weigh(this, this.#tx);
+    this.#share.weigh(this.#tx);
   }
 
   #unreadable(cause: unknown): void {
@@ -243,7 +246,7 @@ export class Actor {
       return this.end("lost");
     }
     const tx = decision.tx!;
-    this.#withdraw(decision.calls);
+    this.#calls.withdraw(decision.calls); // must not go while the decision is on its way to the store (S8)
     const rests = decision.calls.length === 0 && !this.calling;
     const head = headToWrite(this.#head, tx, rests, decision.wakeAtMs);
     const retryOf = retryRecordOf(decision.events);
@@ -281,7 +284,7 @@ export class Actor {
     if (this.#over) return message.reply?.(durableElsewhere(decision)); // somebody else goes on with it
     this.#known = true;
     this.#tx = decision.tx;
-    if (addBytes(decision.events)) this.#services.footprint.weigh(this, this.#tx);
+    if (addBytes(decision.events)) this.#share.weigh(this.#tx);
     this.#head = commit.head ?? this.#head;
     this.#guard(message, () => this.#act(message, decision));
     this.#next();
@@ -291,7 +294,7 @@ export class Actor {
   #act(message: Message, decision: Decision): void {
     const { tx, reply } = decision;
     this.#wakeAtMs = decision.wakeAtMs;
-    this.#turnedAway.clear();
+    if (this.#turnedAway.size > 0) this.#turnedAway.clear(); // it makes a new table each time
     if (reply?.kind !== "transaction") this.#answer(message, decision);
     if (tx !== undefined) this.#goOn(tx, decision);
     if (reply?.kind === "transaction") this.#answer(message, decision);
@@ -302,7 +305,7 @@ export class Actor {
     for (const alert of decision.alerts) observer.stuck(stuckBranchOf(tx, alert));
     if (isFinal(tx)) {
       if (decision.events.length > 0) observer.finished(tx);
-      this.#withdraw([]); // no call starts after the final status (S8)
+      this.#calls.withdraw([]); // no call starts after the final status (S8)
       return;
     }
     this.#call(tx, decision.calls);
@@ -331,12 +334,7 @@ export class Actor {
 
   /** Its calls that are held back do not go any more: somebody else will make them. */
   holdBack(): void {
-    this.#withdraw([]);
-  }
-
-  /** What is held back and not wanted any more must not go while the decision is on its way to the store (S8). */
-  #withdraw(wanted: readonly number[]): void {
-    this.#calls.withdraw(wanted);
+    this.#calls.withdraw([]);
   }
 
   /** Hands over what should be in progress and is not. */

@@ -5,6 +5,7 @@
  */
 import { type Refusal, type Reply, type Request, refused } from "../core/input.js";
 import type { Cancel } from "../ports/clock.js";
+import { SlotMap } from "../slotmap.js";
 import type { Actor } from "./actor.js";
 import type { Services } from "./services.js";
 
@@ -44,7 +45,8 @@ interface Pending {
 export class Admission {
   readonly #services: Services;
   readonly #resident: () => number;
-  readonly #pending = new Set<Pending>();
+  readonly #pending = new SlotMap<number, Pending>();
+  #nextId = 0;
   #looked = { atMs: Number.NEGATIVE_INFINITY, backlog: 0 };
   #sweep: Cancel | undefined;
   #line: Newcomer[] = [];
@@ -127,19 +129,17 @@ export class Admission {
 
   /** Notes a request whose reply is outstanding; the returned function replies, once. */
   enter(resolve: (reply: Reply) => void): (reply: Reply) => void {
-    const pending: Pending = { sinceMs: this.#services.clock.monotonicMs(), resolve };
-    this.#pending.add(pending);
+    const id = this.#nextId++;
+    this.#pending.set(id, { sinceMs: this.#services.clock.monotonicMs(), resolve });
     this.#sweep ??= this.#services.clock.after(1000, () => this.#sweepNow());
-    return (reply) => {
-      if (this.#pending.delete(pending)) resolve(reply);
-    };
+    return (reply) => this.#pending.take(id)?.resolve(reply);
   }
 
   close(): void {
     this.#sweep?.();
     this.#pump?.();
     this.#leave(this.#line.length, false);
-    for (const { resolve } of this.#pending)
+    for (const { resolve } of this.#pending.values())
       resolve({ ...refused("UNAVAILABLE", "this node shut down"), retryAfterS: 1 });
     this.#pending.clear();
   }
@@ -175,9 +175,9 @@ export class Admission {
     const { clock, committer, settings } = this.#services;
     if (committer.unavailableSinceMs !== undefined) {
       const beforeMs = clock.monotonicMs() - settings.storeWaitMs;
-      for (const pending of this.#pending) {
+      for (const [id, pending] of this.#pending.entries()) {
         if (pending.sinceMs > beforeMs) continue;
-        this.#pending.delete(pending);
+        this.#pending.take(id);
         pending.resolve({
           ...refused("UNAVAILABLE", "the store takes no writes, ask again with the same gid"),
           retryAfterS: 2,

@@ -84,7 +84,7 @@ export class Breaker {
   #clear(): boolean {
     const closed = this.#openUntilMs !== undefined;
     this.#unknowns = 0;
-    this.#recent.clear();
+    if (this.#recent.size > 0) this.#recent.clear(); // it makes a new table each time
     this.#openUntilMs = undefined;
     this.#probing = false;
     if (closed) this.#allowed = 4;

@@ -45,11 +45,32 @@ export interface Sender {
   readonly mayWait: boolean;
 }
 
-interface Entry extends Ticket {
-  state: Ticket["state"];
+/** A call handed over, on its way. */
+class Entry implements Ticket {
+  state: Ticket["state"] = "held";
   readonly call: Call;
   readonly lane: Lane;
   readonly sender: Sender;
+  readonly #withdrawn: (entry: Entry) => void;
+
+  constructor(call: Call, lane: Lane, sender: Sender, withdrawn: (entry: Entry) => void) {
+    this.call = call;
+    this.lane = lane;
+    this.sender = sender;
+    this.#withdrawn = withdrawn;
+  }
+
+  get target(): string {
+    return this.lane.target.target;
+  }
+
+  get isBlocked(): boolean {
+    return this.state === "held" && this.lane.breaker.state !== "closed";
+  }
+
+  withdraw(): void {
+    if (this.state === "held") this.#withdrawn(this);
+  }
 }
 
 /** All about one target. */
@@ -127,17 +148,7 @@ export class Dispatcher implements Targets {
    */
   submit(call: Call, target: Target, sender: Sender): Ticket | number {
     const lane = this.#lane(target);
-    const entry: Entry = {
-      state: "held",
-      call,
-      lane,
-      sender,
-      target: target.target,
-      get isBlocked() {
-        return this.state === "held" && lane.breaker.state !== "closed";
-      },
-      withdraw: () => this.#withdraw(entry),
-    };
+    const entry = new Entry(call, lane, sender, this.#withdrawn);
     if (lane.waiting.length === 0 && this.#mayGo(lane)) this.#go(entry);
     else {
       if (!sender.mayWait || lane.waiting.length >= this.#limits.waitingPerTarget)
@@ -329,13 +340,12 @@ export class Dispatcher implements Targets {
     });
   }
 
-  #withdraw(entry: Entry): void {
-    if (entry.state !== "held") return;
+  readonly #withdrawn = (entry: Entry): void => {
     entry.state = "done";
     const at = entry.lane.waiting.indexOf(entry);
     if (at < 0) return;
     entry.lane.waiting.splice(at, 1);
     this.#waiting--;
     this.#noteHunger(entry.lane);
-  }
+  };
 }

@@ -12,6 +12,7 @@ import type { Store } from "../ports/store.js";
 import type { EngineStats, Targets } from "../ports/targets.js";
 import type { KeyValues } from "../ports/topics.js";
 import type { Workforce } from "../ports/workforce.js";
+import { SlotMap } from "../slotmap.js";
 import { Actor, residentHorizonMs } from "./actor.js";
 import { Admission } from "./admission.js";
 import { submissionBytes } from "./bytes.js";
@@ -52,7 +53,7 @@ const followAgainMs = 1000;
 
 export class Engine implements Workforce {
   readonly #services: Services;
-  readonly #actors = new Map<string, Actor>();
+  readonly #actors = new SlotMap<string, Actor>();
   readonly #isolated = new Set<string>();
   readonly #draining = new Set<number>();
   /** Shards of `#draining` that take no more requests. */
@@ -261,11 +262,11 @@ export class Engine implements Workforce {
   #makeRoom(most: number): void {
     if (this.#actors.size < most && !this.#services.footprint.isTight) return;
     let looks = looksMax;
-    for (const [gid, actor] of this.#actors) {
+    for (const [gid, actor] of this.#actors.entries()) {
       if (looks-- === 0) return;
       if (actor.resting) actor.end("rests");
       else {
-        this.#actors.delete(gid);
+        this.#actors.take(gid);
         this.#actors.set(gid, actor);
       }
     }
@@ -273,7 +274,7 @@ export class Engine implements Workforce {
 
   #ended(actor: Actor, end: End, unread: readonly Message[]): void {
     const { gid } = actor;
-    if (this.#actors.get(gid) === actor) this.#actors.delete(gid);
+    if (this.#actors.get(gid) === actor) this.#actors.take(gid);
     if (end === "isolated") this.#isolate(gid);
     const requests = unread.filter(({ reply }) => reply !== undefined);
     if (this.#closing || this.#services.ownership.epochOf(actor.shard) === undefined) {

@@ -8,7 +8,6 @@ import { transactionBytes } from "./bytes.js";
 /** See the file's head; one for an engine. */
 export class Footprint {
   readonly #bytesMax: number;
-  readonly #shares = new Map<object, number>();
   #bytes = 0;
 
   constructor(bytesMax: number) {
@@ -29,11 +28,27 @@ export class Footprint {
     return this.#bytes + more >= this.#bytesMax;
   }
 
-  /** Notes what somebody holds now; `undefined` = nothing any more. */
-  weigh(holder: object, tx: Transaction | undefined): void {
+  /** For somebody who holds nothing yet. */
+  share(): Share {
+    return new Share((more) => {
+      this.#bytes += more;
+    });
+  }
+}
+
+/** What one actor holds. */
+export class Share {
+  readonly #add: (bytes: number) => void;
+  #bytes = 0;
+
+  constructor(add: (bytes: number) => void) {
+    this.#add = add;
+  }
+
+  /** Notes what it holds now; `undefined` = nothing any more. */
+  weigh(tx: Transaction | undefined): void {
     const bytes = tx === undefined ? 0 : transactionBytes(tx);
-    this.#bytes += bytes - (this.#shares.get(holder) ?? 0);
-    if (bytes === 0) this.#shares.delete(holder);
-    else this.#shares.set(holder, bytes);
+    this.#add(bytes - this.#bytes);
+    this.#bytes = bytes;
   }
 }

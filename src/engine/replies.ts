@@ -52,6 +52,7 @@ export class Replies {
 
   /** Answers all. */
   release(answer: (of: Held["of"]) => Reply): void {
+    if (this.size === 0) return;
     for (const { of, reply, cancel } of this.#waiters) {
       cancel();
       reply(answer(of));

@@ -20,8 +20,7 @@ describe("the ending of a signal", () => {
     const stopped: string[] = [];
     const [here, gone] = [() => void stopped.push("here"), () => void stopped.push("gone")];
     ending.add(here);
-    ending.add(gone);
-    ending.remove(gone);
+    ending.remove(ending.add(gone));
     expect(ending.isOver).toBe(false);
     owner.abort();
     owner.abort();

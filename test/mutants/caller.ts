@@ -1,5 +1,6 @@
 /**
- * Breaks of what calls have in common: what is remembered of their URLs, and how an owner ends them.
+ * Breaks of what calls have in common: what is remembered of their URLs, and how an owner ends them,
+ * and what holds them while they last.
  */
 import type { Mutant } from "./mutant.js";
 
@@ -16,9 +17,17 @@ export const callerMutants: readonly Mutant[] = [
   {
     name: "a call that has ended is stopped by its owner's end",
     file: "src/caller/ending.ts",
-    find: "    this.#stops.delete(stop);",
+    find: "    this.#stops.take(id);",
     replace: "",
     tests: ["test/caller/ending.test.ts"],
     rule: "not those that were taken back",
+  },
+  {
+    name: "a slot that is given back keeps its value",
+    file: "src/slotmap.ts",
+    find: "    this.#values[slot] = undefined;\n",
+    replace: "",
+    tests: ["test/slotmap.test.ts"],
+    rule: "lets short collections free what has left it",
   },
 ];

@@ -334,8 +334,8 @@ const cluster: readonly SimulatedMutant[] = [
   {
     name: "an answer is given to whoever asked first",
     file: "cluster/link.ts",
-    find: "    const asked = this.#outstanding.get(id);\n",
-    replace: "    const asked = id > 0 ? [...this.#outstanding.values()][0] : undefined;\n",
+    find: "    const asked = this.#outstanding.take(id);\n",
+    replace: "    const [asked] = this.#outstanding.values();\n    this.#outstanding.take(id);\n",
     rules: ["S1", "S9", "wait"],
   },
 ];

@@ -22,7 +22,7 @@ export const found: readonly SimulatedMutant[] = [
   {
     name: "found: a held call goes while the final commit is in flight",
     file: "src/engine/actor.ts",
-    find: "    this.#withdraw(decision.calls);\n",
+    find: "    this.#calls.withdraw(decision.calls); // must not go while the decision is on its way to the store (S8)\n",
     replace: "",
     rules: ["S8"],
   },

@@ -4,6 +4,7 @@
  * signal is aborted. Of one that says nothing then, nobody knows whether it was recorded (S1).
  */
 import { type Reply, refused } from "../../core/input.js";
+import { SlotMap } from "../../slotmap.js";
 
 /** What the server says when it stops before a request was acknowledged. */
 const stopping: Reply = refused(
@@ -19,13 +20,15 @@ export interface Closing {
 
 /** All waits of a server. */
 export class Waits {
-  readonly #waiting = new Set<AbortController>();
+  readonly #waiting = new SlotMap<number, AbortController>();
+  #nextId = 0;
 
   /** Makes a call whose signal is bound to the client's connection; once that is aborted the call is not waited for. */
   async until(client: Closing, call: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
     const controller = new AbortController();
     const abort = () => controller.abort();
-    this.#waiting.add(controller);
+    const id = this.#nextId++;
+    this.#waiting.set(id, controller);
     client.once("close", abort);
     const aborted = new Promise<Reply>((resolve) => {
       controller.signal.addEventListener("abort", () => setImmediate(resolve, stopping), { once: true });
@@ -34,13 +37,13 @@ export class Waits {
       const reply = await Promise.race([call(controller.signal), aborted]);
       return controller.signal.aborted && reply.kind === "refused" ? { ...reply, retryAfterS: 1 } : reply;
     } finally {
-      this.#waiting.delete(controller);
+      this.#waiting.take(id);
       client.off("close", abort);
     }
   }
 
   /** Ends all waits. */
   close(): void {
-    for (const controller of this.#waiting) controller.abort();
+    for (const controller of this.#waiting.values()) controller.abort();
   }
 }

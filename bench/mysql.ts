@@ -1,7 +1,7 @@
-// `npm run bench:mysql -- --dtm PATH --dtm-sql FILE`: Tandem and DTM on the same MariaDB, every commit flushed to
-// disk, each in a database of its own, all started here. CPU is that of the coordinator and of the database together;
-// commits are the database's own count. Without --dtm Tandem alone; `--nodes 3` measures a cluster, calls spread over
-// it.
+// `npm run bench:mysql -- --dtm PATH --dtm-sql FILE [--dtm-set 'UpdateBranchSync: 1']`: Tandem and DTM on the same
+// MariaDB, every commit flushed to disk, each in a database of its own, all started here. CPU is that of the
+// coordinator and of the database together; commits are the database's own count. Without --dtm Tandem alone;
+// `--nodes 3` measures a cluster, calls spread over it.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     ...loadOptions,
     dtm: { type: "string" },
     "dtm-sql": { type: "string" },
+    "dtm-set": { type: "string", multiple: true, default: [] },
     nodes: { type: "string", default: "1" },
     protocol: { type: "string", default: "http" },
   },
@@ -37,7 +38,7 @@ async function dtm(binary: string, sql: string): Promise<CoordinatorServer> {
   await connection.query(readFileSync(sql, "utf8"));
   await connection.end();
   const at = `{ Driver: mysql, Host: 127.0.0.1, Port: ${mariadb.port}, User: root, Password: "", Db: dtm }`;
-  return startDtm(binary, [`Store: ${at}`]);
+  return startDtm(binary, [`Store: ${at}`, ...values["dtm-set"]]);
 }
 
 async function tandem(nodes: number): Promise<readonly CoordinatorServer[]> {

@@ -50,6 +50,17 @@ describe("a slot map", () => {
     expect(seen).toEqual(["a", "c", "d"]);
   });
 
+  it("forgets what was taken out", async () => {
+    const map = new SlotMap<string, object>();
+    map.set("a", {});
+    const left = new WeakRef(map.get("a")!);
+    map.take("a");
+    await new Promise((resolve) => setImmediate(resolve)); // what was seen in a turn lives as long as that
+    collector()();
+    expect(left.deref()).toBeUndefined();
+    expect(map.size).toBe(0);
+  });
+
   it("lets short collections free what has left it, which a Map keeps", () => {
     const slots = new SlotMap<number, object>();
     const left = keptBy(
@@ -68,8 +79,7 @@ describe("a slot map", () => {
 
 /** Bytes that short collections did not free of 50,000 objects of 300 bytes that came and went, 64 at a time. */
 function keptBy(add: (id: number, value: object) => void, remove: (id: number) => void): number {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as (options?: { readonly type: "minor" }) => void;
+  const collect = collector();
   collect();
   let id = 0;
   const comeAndGo = (count: number) => {
@@ -87,4 +97,10 @@ function keptBy(add: (id: number, value: object) => void, remove: (id: number) =
     collect({ type: "minor" });
   }
   return process.memoryUsage().heapUsed - before;
+}
+
+/** Runs a garbage collection: a full one, or a short one of what is young. */
+function collector(): (options?: { readonly type: "minor" }) => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
 }

@@ -28,6 +28,6 @@ export const callerMutants: readonly Mutant[] = [
     find: "    this.#values[slot] = undefined;\n",
     replace: "",
     tests: ["test/slotmap.test.ts"],
-    rule: "lets short collections free what has left it",
+    rule: "forgets what was taken out",
   },
 ];

@@ -10,7 +10,7 @@ export function partOf(settings: EngineSettings, engine: number, engines: number
   const { dispatch, flush } = settings;
   return {
     ...settings,
-    flush: { ...flush, lingerMs: flush.lingerMs * engines }, // the next flush comes as much later
+    flush: { ...flush, lingerMs: flush.lingerMs * engines * 2 }, // which engine's flush comes next is chance
     residentMax: part(settings.residentMax),
     residentBytesMax: part(settings.residentBytesMax),
     activeMax: part(settings.activeMax),

@@ -287,6 +287,7 @@ export class Engine implements Workforce {
     const { timers, clock } = this.#services;
     if (end === "lost" || end === "unreadable") timers.set(gid, clock.nowMs() + followAgainMs);
     if (end === "rests" && actor.comesBackAtMs !== undefined) timers.set(gid, actor.comesBackAtMs);
+    else if (end === "rests") this.#recovery.left();
     for (const { reply } of requests) reply?.({ ...refused("UNAVAILABLE", `gid ${gid}: ask again`), retryAfterS: 1 });
   }
 

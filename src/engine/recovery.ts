@@ -37,7 +37,7 @@ export interface Place {
 
 /** How far recovery looks ahead and how much it takes at a time. */
 export interface RecoverySettings {
-  /** How far ahead wake times are held in memory; the next look comes at half of it. Milliseconds. */
+  /** How far ahead wake times are held in memory, milliseconds. While there are some, looks come at half of it. */
   readonly horizonMs: number;
   /** Entries of one page, and transactions of one load. */
   readonly page: number;
@@ -49,6 +49,12 @@ export interface RecoverySettings {
  * small one when bytes are what there is no room for.
  */
 const room = { lookMs: 5, patienceMs: 250, tightBatch: 8 } as const;
+
+/**
+ * The next look, milliseconds, when nothing stored is due before: only the owner writes to a shard, so it hears of
+ * whatever becomes due sooner.
+ */
+const longestLookMs = 600_000;
 
 /** When the store is asked again after it failed, and when a journal that cannot be read is looked at again. */
 const againMs = { store: 1000, unreadable: 60_000 } as const;
@@ -63,6 +69,8 @@ export class Recovery {
   readonly #queue = new Set<string>();
   #closed = false;
   #again: Cancel | undefined;
+  /** From the end of a look to the next one, milliseconds. */
+  #waitMs = 0;
   #running: Promise<void> | undefined;
   #reviving: Promise<void> | undefined;
   #wanted = false;
@@ -91,12 +99,20 @@ export class Recovery {
     this.#wanted = true;
     if (this.#closed || this.#running !== undefined) return;
     this.#again?.();
+    this.#again = undefined;
     this.#running = this.#pass().finally(() => {
       this.#running = undefined;
       if (this.#closed) return;
       if (this.#wanted) this.look();
-      else this.#again = this.#clock.after(this.#settings.horizonMs / 2, () => this.look());
+      else this.#lookLater();
     });
+  }
+
+  /** One has left memory that is due beyond the horizon: the next look is to find it in time. */
+  left(): void {
+    if (this.#waitMs <= this.#pauseMs) return;
+    this.#waitMs = this.#pauseMs;
+    if (this.#again !== undefined) this.#lookLater();
   }
 
   /** Brings one back that is due and not in memory, when its turn comes. */
@@ -112,13 +128,26 @@ export class Recovery {
     await Promise.all([this.#running, this.#reviving]);
   }
 
+  /** Between two looks while something stored is due soon, milliseconds. */
+  get #pauseMs(): number {
+    return this.#settings.horizonMs / 2;
+  }
+
+  #lookLater(): void {
+    this.#again?.();
+    this.#again = this.#clock.after(this.#waitMs, () => this.look());
+  }
+
   async #pass(): Promise<void> {
     this.#wanted = false;
+    this.#waitMs = longestLookMs;
     try {
-      const untilMs = this.#clock.nowMs() + this.#settings.horizonMs;
-      const shards = [...(await this.#store.earliest())]
-        .filter(([shard, atMs]) => atMs <= untilMs && this.#engine.owns(shard))
-        .sort((a, b) => a[1] - b[1]);
+      const nowMs = this.#clock.nowMs();
+      const untilMs = nowMs + this.#settings.horizonMs;
+      const own = [...(await this.#store.earliest())].filter(([shard]) => this.#engine.owns(shard));
+      const soonestMs = own.reduce((soonest, [, atMs]) => Math.min(soonest, atMs), Number.POSITIVE_INFINITY);
+      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#pauseMs, this.#pauseMs));
+      const shards = own.filter(([, atMs]) => atMs <= untilMs).sort((a, b) => a[1] - b[1]);
       let open = shards.map(([shard]) => ({ shard, after: undefined as DueCursor | undefined }));
       while (open.length > 0 && !this.#closed) {
         const more: typeof open = [];

@@ -5,8 +5,11 @@ import type { Cancel, Clock } from "../ports/clock.js";
 import type { Log } from "../ports/observer.js";
 import type { Store } from "../ports/store.js";
 
-/** Between two looks, and between two batches of one; milliseconds. Rows of one batch. */
-const pace = { lookMs: 60_000, batchMs: 50, batch: 500 } as const;
+/**
+ * Between two looks: a tenth of the time that journals are kept, within these bounds; and between two batches of one;
+ * milliseconds. Rows of one batch.
+ */
+const pace = { lookMinMs: 60_000, lookMaxMs: 600_000, batchMs: 50, batch: 500 } as const;
 
 export class Retention {
   readonly #store: Pick<Store, "purge">;
@@ -30,7 +33,11 @@ export class Retention {
   }
 
   start(): void {
-    this.#later(pace.lookMs);
+    this.#later(this.#lookMs);
+  }
+
+  get #lookMs(): number {
+    return Math.min(Math.max(this.#keep.journalMs / 10, pace.lookMinMs), pace.lookMaxMs);
   }
 
   /** Resolves when the store is not being asked any more. */
@@ -51,10 +58,10 @@ export class Retention {
     try {
       const nowMs = this.#clock.nowMs();
       const touched = await this.#store.purge(nowMs - this.#keep.journalMs, nowMs - this.#keep.headMs, pace.batch);
-      this.#later(touched > 0 ? pace.batchMs : pace.lookMs);
+      this.#later(touched > 0 ? pace.batchMs : this.#lookMs);
     } catch (cause) {
       this.#log.warn("purge_failed", { cause: String(cause) });
-      this.#later(pace.lookMs);
+      this.#later(this.#lookMs);
     }
   }
 }

@@ -49,6 +49,43 @@ describe("wake times", () => {
     );
   });
 
+  it("are kept however long nobody was there to look for: an idle store is looked at every ten minutes", async () => {
+    const seconds = (min: number, max: number) => fc.integer({ min, max });
+    await fc.assert(
+      fc.asyncProperty(seconds(0, 1200), seconds(61, 1500), seconds(61, 1500), async (idleS, firstS, secondS) => {
+        const w = world();
+        w.participants.scripts.set(a, (_, nth) => (nth === 0 ? "ongoing" : "success"));
+        let looks = 0;
+        const earliest = w.store.earliest.bind(w.store);
+        w.store.earliest = () => {
+          looks++;
+          return earliest();
+        };
+        w.engine.start();
+        await w.clock.advance(idleS * 1000);
+        expect(looks).toBeLessThanOrEqual(1 + idleS / 600);
+        const due = new Map<string, number>();
+        for (const [gid, retryIntervalS] of [
+          ["first", firstS],
+          ["second", secondS],
+        ] as const) {
+          await w.ask(gid, { kind: "submit", submission: saga([a], { retryIntervalS }) });
+          await settle();
+          due.set(gid, w.clock.nowMs() + retryIntervalS * 1000);
+          await w.clock.advance(500); // the two are never due at the same moment
+        }
+        expect(w.engine.stats().resident).toBe(0);
+        for (const [gid, atMs] of [...due].sort((x, y) => x[1] - y[1])) {
+          await w.clock.advance(atMs - w.clock.nowMs() - 1);
+          expect(w.participants.of(gid).length).toBe(1);
+          await w.clock.advance(10);
+          expect(w.participants.of(gid).length).toBe(2);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("hold for those who had to leave memory for others", async () => {
     const w = world({ residentMax: 10 });
     w.engine.start();

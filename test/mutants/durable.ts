@@ -9,9 +9,34 @@ const crashes = "test/scenarios/engine.test.ts";
 const stores = "test/conformance/store.test.ts";
 const barrier = "test/client/barrier/memory.test.ts";
 const xa = "test/client/db/xalost.test.ts";
+const recovery = "test/engine/recovery.test.ts";
 
 /** All breaks of engine, stores and barrier. */
 export const durableMutants: readonly Mutant[] = [
+  {
+    name: "recovery does not hear of who left memory for long",
+    file: "src/engine/engine.ts",
+    find: `    else if (end === "rests") this.#recovery.left();\n`,
+    replace: "",
+    tests: [recovery],
+    rule: "are kept however long",
+  },
+  {
+    name: "recovery sleeps past what it has seen",
+    file: "src/engine/recovery.ts",
+    find: "      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#pauseMs, this.#pauseMs));\n",
+    replace: "",
+    tests: [recovery],
+    rule: "are kept however long",
+  },
+  {
+    name: "recovery looks as often when nothing is due",
+    file: "src/engine/recovery.ts",
+    find: "    this.#waitMs = longestLookMs;\n",
+    replace: "    this.#waitMs = this.#pauseMs;\n",
+    tests: [recovery],
+    rule: "are kept however long",
+  },
   {
     name: "reply before commit",
     file: "src/engine/actor.ts",

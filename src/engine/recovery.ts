@@ -133,9 +133,17 @@ export class Recovery {
     return this.#settings.horizonMs / 2;
   }
 
+  /** When the time has passed by either clock: that of the wake times may be set, or the machine be stopped. */
   #lookLater(): void {
+    const clock = this.#clock;
+    const [atMs, byMs] = [clock.nowMs() + this.#waitMs, clock.monotonicMs() + this.#waitMs];
+    const wait = () => {
+      const leftMs = Math.min(atMs - clock.nowMs(), byMs - clock.monotonicMs());
+      if (leftMs <= 0) this.look();
+      else this.#again = clock.after(Math.min(leftMs, this.#pauseMs), wait);
+    };
     this.#again?.();
-    this.#again = this.#clock.after(this.#waitMs, () => this.look());
+    wait();
   }
 
   async #pass(): Promise<void> {

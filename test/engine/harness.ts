@@ -14,6 +14,8 @@ import { MemoryStore } from "../../src/store/memory/memory.js";
 export interface VirtualClock extends Clock {
   /** Moves time, firing what is due in order, with promises settled in between. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall clock, and no timer. */
+  jump(ms: number): void;
 }
 
 /** Lets everything that is ready run. */
@@ -23,10 +25,14 @@ export async function settle(): Promise<void> {
 
 export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
   let nowMs = startMs;
+  let jumpedMs = 0;
   let nextId = 0;
   const timers = new Map<number, { atMs: number; task: () => void }>();
   return {
-    nowMs: () => nowMs,
+    nowMs: () => nowMs + jumpedMs,
+    jump(ms) {
+      jumpedMs += ms;
+    },
     monotonicMs: () => nowMs - startMs,
     after(delayMs, task) {
       const id = nextId++;

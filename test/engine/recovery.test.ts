@@ -86,6 +86,27 @@ describe("wake times", () => {
     );
   });
 
+  it("are kept when the clock is set: what is due then is found within half a minute", async () => {
+    const w = world();
+    w.participants.scripts.set(a, (_, nth) => (nth === 0 ? "ongoing" : "success"));
+    let looks = 0;
+    const earliest = w.store.earliest.bind(w.store);
+    w.store.earliest = () => {
+      looks++;
+      return earliest();
+    };
+    w.engine.start();
+    await w.ask("g", { kind: "submit", submission: saga([a], { retryIntervalS: 3000 }) });
+    await w.clock.advance(100_000);
+    w.clock.jump(-3_600_000);
+    const before = looks;
+    await w.clock.advance(600_000);
+    expect(looks).toBeGreaterThan(before);
+    w.clock.jump(7_200_000);
+    await w.clock.advance(30_010);
+    expect(w.participants.of("g").length).toBe(2);
+  });
+
   it("hold for those who had to leave memory for others", async () => {
     const w = world({ residentMax: 10 });
     w.engine.start();

@@ -30,6 +30,22 @@ export const durableMutants: readonly Mutant[] = [
     rule: "are kept however long",
   },
   {
+    name: "recovery does not notice that the clock was set",
+    file: "src/engine/recovery.ts",
+    find: "Math.min(atMs - clock.nowMs(), byMs - clock.monotonicMs())",
+    replace: "byMs - clock.monotonicMs()",
+    tests: [recovery],
+    rule: "are kept when the clock is set",
+  },
+  {
+    name: "recovery goes by a clock alone that may be set",
+    file: "src/engine/recovery.ts",
+    find: "Math.min(atMs - clock.nowMs(), byMs - clock.monotonicMs())",
+    replace: "atMs - clock.nowMs()",
+    tests: [recovery],
+    rule: "are kept when the clock is set",
+  },
+  {
     name: "recovery looks as often when nothing is due",
     file: "src/engine/recovery.ts",
     find: "    this.#waitMs = longestLookMs;\n",

@@ -12,6 +12,7 @@ import { StoreUnavailable } from "../../src/ports/store.js";
 import { MemoryLeases } from "../../src/store/memory/leases.js";
 import { MysqlLeases } from "../../src/store/mysql/leases.js";
 import { migrateMysql } from "../../src/store/mysql/mysql.js";
+import { Session, SessionFailure } from "../../src/store/mysql/session.js";
 import { available, type Database, makeDatabase, type Server, startMariadb } from "../servers.js";
 
 const quiet: Log = { info: () => {}, warn: () => {}, error: () => {} };
@@ -143,6 +144,39 @@ describe.runIf(await available("mysql"))("leases in a database", () => {
       own.dismiss(1000 + i);
     }
     await reader.end();
+  });
+
+  it("keeps noting a connection whose number another one had before the server was restarted", async () => {
+    const own = leases();
+    await own.join("again", "http://n", 3000);
+    await own.enlist(12); // in the server's last life
+    await own.enlist(12); // in this one, by another thread
+    own.dismiss(12); // the first has noticed at last
+    await own.enlist(13);
+    const reader = await createConnection(database.url);
+    const [[row]] = await reader.query<RowDataPacket[]>("SELECT conn_ids FROM cl_node WHERE node_id='again'");
+    expect(String(row!.conn_ids).split(":")[1]).toBe("12,13");
+    own.dismiss(12);
+    await own.enlist(14);
+    const [[later]] = await reader.query<RowDataPacket[]>("SELECT conn_ids FROM cl_node WHERE node_id='again'");
+    expect(String(later!.conn_ids).split(":")[1]).toBe("13,14");
+    await reader.end();
+  });
+
+  it("is told once that a connection has ended, though it ends under a packet", async () => {
+    const [noted, gone]: [number[], number[]] = [[], []];
+    const session = new Session({
+      ...{ url: database.url, timeoutMs: 2000 },
+      enlist: async (id) => void noted.push(id),
+      dismiss: (id) => void gone.push(id),
+    });
+    await session.open();
+    const sent = session.send("DO SLEEP(5)").catch((cause: unknown) => cause);
+    await administer(`KILL CONNECTION ${noted[0]}`);
+    expect(await sent).toBeInstanceOf(SessionFailure);
+    await delay(50);
+    session.close();
+    expect(gone).toEqual(noted);
   });
 
   it("without the right to kill it fences and claims all the same, and says so once", async () => {

@@ -60,7 +60,11 @@ const startToleranceS = 5;
 export class MysqlLeases implements Leases {
   readonly #line: Line;
   readonly #log: Log;
-  readonly #connectionIds = new Set<number>();
+  /**
+   * How many have each id: a server that was restarted gives the low ones again, to another thread of this node perhaps
+   * before the one that had it has noticed.
+   */
+  readonly #connections = new Map<number, number>();
   #self: { readonly name: string; readonly incarnation: number } | undefined;
   #known: { readonly epochs: number; readonly shards: readonly ShardRow[] } = { epochs: -1, shards: [] };
   #startedS = 0;
@@ -100,13 +104,15 @@ export class MysqlLeases implements Leases {
    * node can end it. Called before the connection's first write, after the node has joined.
    */
   async enlist(connectionId: number): Promise<void> {
-    this.#connectionIds.add(connectionId);
+    this.#connections.set(connectionId, (this.#connections.get(connectionId) ?? 0) + 1);
     await this.#noteConnections();
   }
 
-  /** A connection that will not write any more. */
+  /** A connection that was enlisted and will not write any more; to be said once. */
   dismiss(connectionId: number): void {
-    this.#connectionIds.delete(connectionId);
+    const others = (this.#connections.get(connectionId) ?? 0) - 1;
+    if (others > 0) this.#connections.set(connectionId, others);
+    else this.#connections.delete(connectionId);
   }
 
   async join(name: string, address: string, leaseMs: number): Promise<{ readonly incarnation: number }> {
@@ -248,7 +254,7 @@ export class MysqlLeases implements Leases {
   }
 
   #ids(): string {
-    return `${this.#startedS}:${[...this.#connectionIds].slice(-40).join(",")}`;
+    return `${this.#startedS}:${[...this.#connections.keys()].slice(-40).join(",")}`;
   }
 
   async #noteConnections(): Promise<void> {

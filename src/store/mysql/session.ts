@@ -35,6 +35,7 @@ export interface SessionOptions {
 
 interface Opened extends Manners {
   readonly connection: Connection;
+  isGone: boolean;
 }
 
 /** What stands in a comment that begins with M! is read by MariaDB alone. */
@@ -111,13 +112,15 @@ export class Session {
     };
     connection.on("error", forget); // ended while idle: the next flush connects anew and is in no doubt
     connection.on("end", forget);
+    let isEnlisted = false;
     try {
       const manners = await withDeadline(timeoutMs, greet(connection));
-      if (enlist !== undefined) await enlist(connection.threadId);
-      return { connection, ...manners };
+      isEnlisted = true;
+      await enlist?.(connection.threadId);
+      return { connection, ...manners, isGone: false };
     } catch (cause) {
       connection.destroy();
-      this.#options.dismiss?.(connection.threadId);
+      if (isEnlisted) this.#options.dismiss?.(connection.threadId);
       throw cause;
     }
   }
@@ -131,8 +134,11 @@ export class Session {
     }
   }
 
+  /** Its end and the failure of what it was about to answer may both say so: it is dismissed once. */
   #forget(opened: Opened): void {
     if (this.#opened === opened) this.#opened = undefined;
+    if (opened.isGone) return;
+    opened.isGone = true;
     opened.connection.destroy();
     this.#options.dismiss?.(opened.connection.threadId);
   }

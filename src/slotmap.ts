@@ -59,3 +59,13 @@ export class SlotMap<K extends string | number, V> {
     for (const slot of this.#slots.values()) yield this.#values[slot] as V;
   }
 }
+
+/** Values without keys of their own: each gets a number, by which it is taken out again. */
+export class Numbered<V> extends SlotMap<number, V> {
+  #nextId = 0;
+
+  add(value: V): number {
+    this.set(this.#nextId, value);
+    return this.#nextId++;
+  }
+}

@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SlotMap } from "../src/slotmap.js";
+import { Numbered, SlotMap } from "../src/slotmap.js";
 
 const key = fc.integer({ min: 0, max: 7 }).map((n) => `k${n}`);
 const step = fc.oneof(
@@ -13,6 +13,17 @@ const step = fc.oneof(
   fc.record({ do: fc.constant("take" as const), key }),
   fc.record({ do: fc.constant("clear" as const) }),
 );
+
+it("gives each value a number of its own, never one again", () => {
+  const all = new Numbered<string>();
+  expect([all.add("a"), all.add("b")]).toEqual([0, 1]);
+  expect(all.take(0)).toBe("a");
+  expect(all.add("c")).toBe(2);
+  expect([...all.entries()]).toEqual([
+    [1, "b"],
+    [2, "c"],
+  ]);
+});
 
 describe("a slot map", () => {
   it("does what a Map does", () => {
@@ -62,7 +73,7 @@ describe("a slot map", () => {
   });
 
   it("lets short collections free what has left it, which a Map keeps", () => {
-    const slots = new SlotMap<number, object>();
+    const slots = new SlotMap<number, object>(); // first: where much has survived, the platform allocates as old
     const left = keptBy(
       (id, value) => slots.set(id, value),
       (id) => slots.take(id),

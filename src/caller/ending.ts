@@ -2,13 +2,12 @@
  * What gives up calls before their time: an owner's signal. One may end thousands of calls, and the platform looks
  * through all listeners of a signal for each that is added or taken away; here both cost the same for any number.
  */
-import { SlotMap } from "../slotmap.js";
+import { Numbered } from "../slotmap.js";
 
 /** Behind one listener of the signal. */
 export class Ending {
   readonly #signal: AbortSignal;
-  readonly #stops = new SlotMap<number, () => void>();
-  #nextId = 0;
+  readonly #stops = new Numbered<() => void>();
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -22,8 +21,7 @@ export class Ending {
 
   /** `stop` is called once when it comes, unless it is taken back by the number that this returns. */
   add(stop: () => void): number {
-    this.#stops.set(this.#nextId, stop);
-    return this.#nextId++;
+    return this.#stops.add(stop);
   }
 
   remove(id: number): void {

@@ -5,7 +5,7 @@
  */
 import { type Refusal, type Reply, type Request, refused } from "../core/input.js";
 import type { Cancel } from "../ports/clock.js";
-import { SlotMap } from "../slotmap.js";
+import { Numbered } from "../slotmap.js";
 import type { Actor } from "./actor.js";
 import type { Services } from "./services.js";
 
@@ -45,8 +45,7 @@ interface Pending {
 export class Admission {
   readonly #services: Services;
   readonly #resident: () => number;
-  readonly #pending = new SlotMap<number, Pending>();
-  #nextId = 0;
+  readonly #pending = new Numbered<Pending>();
   #looked = { atMs: Number.NEGATIVE_INFINITY, backlog: 0 };
   #sweep: Cancel | undefined;
   #line: Newcomer[] = [];
@@ -129,8 +128,7 @@ export class Admission {
 
   /** Notes a request whose reply is outstanding; the returned function replies, once. */
   enter(resolve: (reply: Reply) => void): (reply: Reply) => void {
-    const id = this.#nextId++;
-    this.#pending.set(id, { sinceMs: this.#services.clock.monotonicMs(), resolve });
+    const id = this.#pending.add({ sinceMs: this.#services.clock.monotonicMs(), resolve });
     this.#sweep ??= this.#services.clock.after(1000, () => this.#sweepNow());
     return (reply) => this.#pending.take(id)?.resolve(reply);
   }

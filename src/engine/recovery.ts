@@ -110,8 +110,8 @@ export class Recovery {
 
   /** One has left memory that is due beyond the horizon: the next look is to find it in time. */
   left(): void {
-    if (this.#waitMs <= this.#pauseMs) return;
-    this.#waitMs = this.#pauseMs;
+    if (this.#waitMs <= this.#shortestMs) return;
+    this.#waitMs = this.#shortestMs;
     if (this.#again !== undefined) this.#lookLater();
   }
 
@@ -128,8 +128,8 @@ export class Recovery {
     await Promise.all([this.#running, this.#reviving]);
   }
 
-  /** Between two looks while something stored is due soon, milliseconds. */
-  get #pauseMs(): number {
+  /** Shortest time between two looks, milliseconds: while something stored is due soon. */
+  get #shortestMs(): number {
     return this.#settings.horizonMs / 2;
   }
 
@@ -140,7 +140,7 @@ export class Recovery {
     const wait = () => {
       const leftMs = Math.min(atMs - clock.nowMs(), byMs - clock.monotonicMs());
       if (leftMs <= 0) this.look();
-      else this.#again = clock.after(Math.min(leftMs, this.#pauseMs), wait);
+      else this.#again = clock.after(Math.min(leftMs, this.#shortestMs), wait);
     };
     this.#again?.();
     wait();
@@ -154,7 +154,7 @@ export class Recovery {
       const untilMs = nowMs + this.#settings.horizonMs;
       const own = [...(await this.#store.earliest())].filter(([shard]) => this.#engine.owns(shard));
       const soonestMs = own.reduce((soonest, [, atMs]) => Math.min(soonest, atMs), Number.POSITIVE_INFINITY);
-      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#pauseMs, this.#pauseMs));
+      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#shortestMs, this.#shortestMs));
       const shards = own.filter(([, atMs]) => atMs <= untilMs).sort((a, b) => a[1] - b[1]);
       let open = shards.map(([shard]) => ({ shard, after: undefined as DueCursor | undefined }));
       while (open.length > 0 && !this.#closed) {

@@ -1,6 +1,6 @@
 /**
- * Breaks of what calls have in common: what is remembered of their URLs, and how an owner ends them,
- * and what holds them while they last.
+ * Breaks of what calls have in common: what is remembered of their URLs, how an owner ends them, what holds them while
+ * they last.
  */
 import type { Mutant } from "./mutant.js";
 

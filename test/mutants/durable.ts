@@ -24,7 +24,7 @@ export const durableMutants: readonly Mutant[] = [
   {
     name: "recovery sleeps past what it has seen",
     file: "src/engine/recovery.ts",
-    find: "      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#pauseMs, this.#pauseMs));\n",
+    find: "      this.#waitMs = Math.min(this.#waitMs, Math.max(soonestMs - nowMs - this.#shortestMs, this.#shortestMs));\n",
     replace: "",
     tests: [recovery],
     rule: "are kept however long",
@@ -49,7 +49,7 @@ export const durableMutants: readonly Mutant[] = [
     name: "recovery looks as often when nothing is due",
     file: "src/engine/recovery.ts",
     find: "    this.#waitMs = longestLookMs;\n",
-    replace: "    this.#waitMs = this.#pauseMs;\n",
+    replace: "    this.#waitMs = this.#shortestMs;\n",
     tests: [recovery],
     rule: "are kept however long",
   },

@@ -4,7 +4,7 @@
  * signal is aborted. Of one that says nothing then, nobody knows whether it was recorded (S1).
  */
 import { type Reply, refused } from "../../core/input.js";
-import { SlotMap } from "../../slotmap.js";
+import { Numbered } from "../../slotmap.js";
 
 /** What the server says when it stops before a request was acknowledged. */
 const stopping: Reply = refused(
@@ -20,15 +20,13 @@ export interface Closing {
 
 /** All waits of a server. */
 export class Waits {
-  readonly #waiting = new SlotMap<number, AbortController>();
-  #nextId = 0;
+  readonly #waiting = new Numbered<AbortController>();
 
   /** Makes a call whose signal is bound to the client's connection; once that is aborted the call is not waited for. */
   async until(client: Closing, call: (signal: AbortSignal) => Promise<Reply>): Promise<Reply> {
     const controller = new AbortController();
     const abort = () => controller.abort();
-    const id = this.#nextId++;
-    this.#waiting.set(id, controller);
+    const id = this.#waiting.add(controller);
     client.once("close", abort);
     const aborted = new Promise<Reply>((resolve) => {
       controller.signal.addEventListener("abort", () => setImmediate(resolve, stopping), { once: true });
